@@ -1,0 +1,2 @@
+//! links: short links for a company.
+fn main() {}
