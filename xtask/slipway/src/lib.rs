@@ -1,1 +1,31 @@
-//! Slipway.
+//! Slipway: what a Makefile would do for a Rust service, as `cargo xtask`, from git clone and without Docker.
+//!
+//! A repository's own `xtask` package is about twenty lines: it flattens [`Verb`] beside verbs of its own and
+//! hands them to [`main`].
+//!
+//! Three floors, and imports only go down (tests/fences.rs holds them):
+//!
+//! ```text
+//! verbs    cli context verbs/                       arguments, the terminal, orchestration
+//! engines  postgres/ reload/ migrations/ secrets/   know nothing of clap, of the terminal, of each other
+//! ground   workspace config process files net output failure
+//! ```
+
+mod cli;
+mod config;
+mod context;
+mod failure;
+mod files;
+mod migrations;
+mod net;
+mod output;
+mod postgres;
+mod process;
+mod reload;
+mod secrets;
+mod verbs;
+mod workspace;
+
+pub use anyhow::Result;
+pub use cli::{Verb, main};
+pub use context::Context;

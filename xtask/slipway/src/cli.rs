@@ -1,0 +1,99 @@
+//! Every verb on one screen.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Color;
+use crate::verbs::{ci, cluster, db, dev, exec, help, test};
+use crate::workspace::Env;
+
+/// Slipway's verbs.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Run the service and its PostgreSQL
+    Dev(dev::Args),
+    /// Run the tests, each on a database of its own
+    Test(test::Args),
+    /// The development database: url, psql, status, migrate, new, reset, stop
+    Db(db::Args),
+    /// What CI runs: fmt, lint, test
+    Ci(ci::Args),
+    /// Show this overview, a verb's options, or the exit codes
+    Help(help::Args),
+    /// Between the tool and a long-lived child
+    #[command(name = crate::process::EXEC_VERB, hide = true)]
+    Exec(exec::Args),
+    /// The keeper of a PostgreSQL cluster
+    #[command(name = crate::postgres::KEEPER_VERB, hide = true)]
+    Cluster(cluster::Args),
+}
+
+impl Verb {
+    /// Does it. The exit code is the tool's.
+    pub fn run(self, context: &Context) -> Result<ExitCode> {
+        match self {
+            Verb::Dev(args) => dev::run(context, &args),
+            Verb::Test(args) => test::run(context, &args),
+            Verb::Db(args) => db::run(context, args),
+            Verb::Ci(args) => ci::run(context, &args),
+            Verb::Help(args) => help::run(context, &args),
+            Verb::Exec(args) => exec::run(&args),
+            Verb::Cluster(args) => cluster::run(context, &args),
+        }
+    }
+}
+
+/// Options that every verb takes.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Options {
+    /// Print each command that is run
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Answer yes to every question
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+    /// Never ask; fail and name the flag instead
+    #[arg(long, global = true, conflicts_with = "yes")]
+    pub no_input: bool,
+    /// Colour: NO_COLOR and CLICOLOR_FORCE are heeded too
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+#[derive(Parser)]
+struct Cli<V: Subcommand> {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// The whole program: reads the command line, runs the verb, shows its error. `run` gets the verb.
+pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) -> ExitCode {
+    let env = match Env::take() {
+        Ok(env) => env,
+        Err(error) => {
+            crate::output::lost(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let command = help::shape(Cli::<V>::command(), &env);
+    let parsed = command.clone().try_get_matches_from(env.args.iter());
+    let cli = match parsed.and_then(|matches| Cli::<V>::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and the version go to stdout with code 0, mistakes to stderr with 2.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let context = Context::new(env, cli.options, command);
+    run(cli.verb, &context).unwrap_or_else(|error| {
+        context.screen.error(&error);
+        ExitCode::from(error.downcast_ref::<Failure>().map_or(1, |failure| failure.code))
+    })
+}

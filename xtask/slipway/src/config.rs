@@ -1,0 +1,227 @@
+//! xtask.toml: read whole, refused with the place of the mistake. Every key: docs/xtask-toml.md.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::failure::{Code, Failure, nearest};
+use crate::workspace::CONFIG_FILE;
+
+/// All that the tool knows of a repository.
+#[derive(Debug, Deserialize)]
+pub struct Config {
+    /// `[service]`
+    pub service: Service,
+    /// `[postgres]`
+    #[serde(default)]
+    pub postgres: Postgres,
+    /// `[dev]`
+    #[serde(default)]
+    pub dev: Dev,
+    /// `[secrets]`
+    #[serde(default)]
+    pub secrets: Secrets,
+}
+
+/// `[service]`: what the repository builds.
+#[derive(Debug, Deserialize)]
+pub struct Service {
+    /// Package, binary and database.
+    pub name: Spanned<String>,
+    /// Where `dev` listens on 127.0.0.1; it takes the next free port when this one is busy.
+    #[serde(default = "default_port")]
+    pub port: Spanned<u16>,
+}
+
+fn default_port() -> Spanned<u16> {
+    Spanned::new(0..0, 8080)
+}
+
+/// `[postgres]`: which server to run.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Postgres {
+    /// Major versions in order of preference; the first is what prd runs.
+    pub versions: Spanned<Vec<String>>,
+    /// A folder with `postgres` and `initdb` in it, instead of a search.
+    pub bin: Option<Spanned<String>>,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        let versions = ["17", "16", "15", "18"].map(String::from).to_vec();
+        Postgres { versions: Spanned::new(0..0, versions), bin: None }
+    }
+}
+
+/// `[dev]`: what `cargo xtask dev` does beside running the service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Dev {
+    /// SQL that is loaded once into a new development database.
+    pub demo_data: Option<Spanned<String>>,
+    /// Shell commands to run beside the service, by the name that prefixes their output.
+    pub processes: BTreeMap<String, Spanned<String>>,
+}
+
+/// `[secrets]`: which names the service is given. Values are never here, but for development defaults.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Secrets {
+    /// Environment variables by name.
+    pub names: BTreeMap<String, Spanned<SecretName>>,
+}
+
+/// One declared name.
+#[derive(Debug, Deserialize)]
+pub struct SecretName {
+    /// What it is for.
+    pub about: String,
+    /// The value that development and tests use.
+    pub dev: Option<String>,
+    /// Set by the tool itself, from the local cluster: never fetched, no default.
+    #[serde(default)]
+    pub provided: bool,
+    /// Whether its value is hidden in output.
+    #[serde(default = "default_masked")]
+    pub masked: bool,
+}
+
+fn default_masked() -> bool {
+    true
+}
+
+/// The known keys of each table. `*` stands for names that the repository chooses.
+const KEYS: &[(&str, &[&str])] = &[
+    ("", &["service", "postgres", "dev", "secrets"]),
+    ("service", &["name", "port"]),
+    ("postgres", &["versions", "bin"]),
+    ("dev", &["demo-data", "processes"]),
+    ("dev.processes", &["*"]),
+    ("secrets", &["names"]),
+    ("secrets.names", &["*"]),
+    ("secrets.names.*", &["about", "dev", "provided", "masked"]),
+];
+
+impl Config {
+    /// Reads xtask.toml below `root`.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join(CONFIG_FILE);
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::new(Code::Usage, format!("{CONFIG_FILE} is not UTF-8 text")))?;
+        Self::parse(&text)
+    }
+
+    /// Reads the text of an xtask.toml. Errors carry file, line and column.
+    pub fn parse(text: &str) -> Result<Self> {
+        let refuse = |error: toml::de::Error| {
+            let place = place(text, error.span().unwrap_or(0..0));
+            Failure::new(Code::Usage, format!("{place}: {}", error.message().replace('\n', "; ")))
+        };
+        let document = DeTable::parse(text).map_err(refuse)?;
+        check_keys(text, "", document.get_ref())?;
+        let config: Config = toml::from_str(text).map_err(refuse)?;
+        config.check(text)?;
+        Ok(config)
+    }
+
+    fn check(&self, text: &str) -> Result<()> {
+        let name = self.service.name.get_ref();
+        let start = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if !start || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c)) {
+            let what = format!("`{name}` cannot name a package and a database");
+            return Err(wrong(text, self.service.name.span(), &what)
+                .next("lower-case letters, digits, - and _, a letter first")
+                .into());
+        }
+        if *self.service.port.get_ref() == 0 {
+            return Err(wrong(text, self.service.port.span(), "port 0 is no port to open in a browser")
+                .next("port = 8080")
+                .into());
+        }
+        self.check_versions(text)?;
+        for (name, declared) in &self.secrets.names {
+            check_name(text, name, declared)?;
+        }
+        for (name, command) in &self.dev.processes {
+            if command.get_ref().trim().is_empty() {
+                let what = format!("the process `{name}` has no command");
+                return Err(wrong(text, command.span(), &what).next("a command, or remove the line").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_versions(&self, text: &str) -> Result<()> {
+        let versions = &self.postgres.versions;
+        if versions.get_ref().is_empty() {
+            return Err(wrong(text, versions.span(), "`versions` names no version")
+                .next("versions = [\"17\", \"16\", \"15\"]")
+                .into());
+        }
+        match versions.get_ref().iter().find(|version| version.parse::<u8>().is_err()) {
+            None => Ok(()),
+            Some(version) => {
+                let what = format!("`{version}` is not a major version of PostgreSQL");
+                Err(wrong(text, versions.span(), &what).next("majors only: \"17\", not \"17.2\"").into())
+            }
+        }
+    }
+}
+
+fn check_name(text: &str, name: &str, declared: &Spanned<SecretName>) -> Result<()> {
+    let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(upper) {
+        let what = format!("`{name}` is not the name of an environment variable");
+        return Err(wrong(text, declared.span(), &what)
+            .next("upper-case letters, digits and _, a letter first")
+            .into());
+    }
+    if declared.get_ref().provided && declared.get_ref().dev.is_some() {
+        let what = format!("{name} is provided by this tool and cannot have a `dev` value");
+        return Err(wrong(text, declared.span(), &what).next("remove `dev`, or `provided`").into());
+    }
+    Ok(())
+}
+
+/// Refuses a key that nothing reads: a typing error there would otherwise be silent.
+fn check_keys(text: &str, table: &str, found: &DeTable<'_>) -> Result<()> {
+    let Some((_, known)) = KEYS.iter().find(|(name, _)| *name == table) else { return Ok(()) };
+    for (key, value) in found {
+        let name = key.get_ref().as_ref();
+        let free = known.contains(&"*");
+        if !free && !known.contains(&name) {
+            let at = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
+            let keys = known.join(", ");
+            let next = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? known keys: {keys}"),
+                None => format!("known keys: {keys}"),
+            };
+            return Err(wrong(text, key.span(), &format!("unknown key `{name}`{at}")).next(next).into());
+        }
+        if let DeValue::Table(inner) = value.get_ref() {
+            let below = if free { "*" } else { name };
+            let path = if table.is_empty() { below.to_owned() } else { format!("{table}.{below}") };
+            check_keys(text, &path, inner)?;
+        }
+    }
+    Ok(())
+}
+
+fn wrong(text: &str, span: Range<usize>, what: &str) -> Failure {
+    Failure::new(Code::Usage, format!("{}: {what}", place(text, span)))
+}
+
+/// `xtask.toml:7:1` for a range of bytes.
+fn place(text: &str, span: Range<usize>) -> String {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{CONFIG_FILE}:{line}:{column}")
+}

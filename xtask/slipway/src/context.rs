@@ -1,0 +1,113 @@
+//! What a verb works with: the environment, the screen, and this repository.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::Options;
+use crate::config::Config;
+use crate::failure::{Code, Failure};
+use crate::output::Screen;
+use crate::postgres::{Folder, Places, Plan};
+use crate::process::Launcher;
+use crate::verbs::db;
+use crate::workspace::{Env, Workspace};
+
+/// The run of one verb.
+pub struct Context {
+    /// What the process was given.
+    pub(crate) env: Env,
+    /// The one writer.
+    pub(crate) screen: Screen,
+    /// Options of every verb.
+    pub(crate) options: Options,
+    /// The whole command line, for `help`.
+    pub(crate) command: clap::Command,
+}
+
+/// A repository, read and ready.
+pub(crate) struct Repository {
+    pub(crate) workspace: Workspace,
+    pub(crate) config: Config,
+}
+
+impl Repository {
+    /// The service's package, binary and database.
+    pub(crate) fn name(&self) -> &str {
+        self.config.service.name.get_ref()
+    }
+
+    /// The folder of the development cluster.
+    pub(crate) fn cluster_folder(&self) -> Folder {
+        Folder::new(self.workspace.state.join("cluster"))
+    }
+}
+
+impl Context {
+    pub(crate) fn new(env: Env, options: Options, command: clap::Command) -> Self {
+        let screen = Screen::new(&env, options.color, options.verbose);
+        Context { env, screen, options, command }
+    }
+
+    /// The repository around the current folder. Changes nothing.
+    pub(crate) fn repository(&self) -> Result<Repository> {
+        let workspace = Workspace::find(&self.env)?;
+        let config = Config::read(&workspace.root)?;
+        Ok(Repository { workspace, config })
+    }
+
+    /// Starts children in `folder`.
+    pub(crate) fn launcher(&self, folder: &Path) -> Result<Launcher<'_>> {
+        Launcher::new(&self.env, &self.screen, folder)
+    }
+
+    /// How to join or start the development cluster.
+    pub(crate) fn plan(&self, repository: &Repository) -> Plan {
+        let Repository { workspace, config } = repository;
+        let path = self.env.var("PATH").unwrap_or_default();
+        Plan {
+            folder: repository.cluster_folder(),
+            short: workspace.short.join("cluster"),
+            cache: self.env.cache(),
+            versions: config.postgres.versions.get_ref().clone(),
+            bin: config.postgres.bin.as_ref().map(|bin| workspace.root.join(bin.get_ref())),
+            places: Places {
+                root: "/".into(),
+                path: path.split(':').map(Into::into).filter(|folder: &std::path::PathBuf| folder.is_absolute()).collect(),
+                home: self.env.home().map(Path::to_path_buf),
+                system: self.env.system.clone(),
+                root_user: self.env.uid == 0,
+            },
+            uid: self.env.uid,
+            durable: true,
+        }
+    }
+
+    /// Asks before something is lost. Never waits for an answer that cannot come: without a terminal, under
+    /// CI or with `--no-input` it is an error that names the flag.
+    pub(crate) fn confirm(&self, question: &str) -> Result<()> {
+        if self.options.yes {
+            return Ok(());
+        }
+        let terminal = self.env.stdin_terminal && self.env.stderr_terminal;
+        if !terminal || self.env.is_set("CI") || self.options.no_input {
+            return Err(Failure::new(Code::Usage, format!("{question} Nobody here can answer"))
+                .next("the same command with --yes")
+                .into());
+        }
+        self.screen.clear();
+        let answer = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
+        match answer {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::new(Code::Failed, "nothing was changed").into()),
+            Err(error) => Err(Failure::new(Code::Interrupted, "nothing was changed").why(error).into()),
+        }
+    }
+
+    /// For own verbs: loads an SQL file below the root into the development database, starting the server
+    /// and making the database where they are missing.
+    pub fn load_sql(&self, path: &str) -> Result<ExitCode> {
+        db::load(self, path)
+    }
+}

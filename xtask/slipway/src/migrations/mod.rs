@@ -1,0 +1,115 @@
+//! The service's migrations: the files, and the service's own `migrate`, which applies them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use xshell::cmd;
+
+use crate::failure::{Code, Failure};
+use crate::files;
+use crate::process::{Kind, Launcher};
+
+/// What `migrate --json` of the service says.
+#[derive(Debug, Default, Deserialize)]
+pub struct Report {
+    /// Migrations that were applied just now.
+    pub applied: Vec<Applied>,
+}
+
+/// A migration that was applied.
+#[derive(Debug, Deserialize)]
+pub struct Applied {
+    /// The name of its file, without `.sql`.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// Applies what is pending, with the service's binary.
+pub fn apply(launcher: &Launcher<'_>, binary: &Path, url: &str) -> Result<Report> {
+    let command = cmd!(launcher.shell, "{binary} migrate --json").env("DATABASE_URL", url);
+    let said = launcher.read(command, Kind::Tool)?;
+    serde_json::from_str(&said).with_context(|| format!("the service's `migrate --json` said {said:?}"))
+}
+
+/// A migration's file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Migration {
+    /// The number that its name starts with.
+    pub version: i64,
+    /// Its name.
+    pub file: String,
+}
+
+/// SQL that gives the applied versions, a row each; none where nothing was ever migrated. Run it after
+/// [`TABLE_EXISTS`] said so.
+pub const APPLIED: &str = "select version from _sqlx_migrations where success order by version";
+/// SQL that says `t` if the database has been migrated at all.
+pub const TABLE_EXISTS: &str = "select to_regclass('_sqlx_migrations') is not null";
+
+/// The migrations below `folder`, in their order.
+pub fn files(folder: &Path) -> Result<Vec<Migration>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let Ok(file) = entry?.file_name().into_string() else { continue };
+        let number = file.strip_suffix(".sql").and_then(|name| name.split_once('_')?.0.parse().ok());
+        if let Some(version) = number {
+            found.push(Migration { version, file });
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Makes the file of a new, empty migration below `folder`, numbered after the last one.
+pub fn create(folder: &Path, what: &str) -> Result<PathBuf> {
+    let name = name(what)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let last = files(folder)?.last().map_or(0, |migration| migration.version);
+    let path = folder.join(format!("{:04}_{name}.sql", last + 1));
+    let text = format!("-- {what}: forward only. One change that the version before this one can live with.\n");
+    files::write_atomic(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// A file name from what people type: `Add notes` becomes `add_notes`.
+fn name(what: &str) -> Result<String> {
+    let name: String = what.trim().to_lowercase().replace([' ', '-'], "_");
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > 80 || !name.chars().all(plain) {
+        return Err(Failure::new(Code::Usage, format!("`{what}` is no name for a migration"))
+            .next("letters, digits and _, at most 80: cargo xtask db new add_notes")
+            .into());
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_from_the_last_file() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let folder = folder.path().join("migrations");
+        for expected in ["0001_links.sql", "0002_links.sql"] {
+            assert_eq!(create(&folder, "links")?, folder.join(expected));
+        }
+        fs::write(folder.join("0041_gap.sql"), "")?;
+        assert_eq!(create(&folder, "Add notes")?, folder.join("0042_add_notes.sql"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_folder() {
+        for what in ["", " ", "../evil", "a/b", "drop;table", "ünï", &"x".repeat(81)] {
+            assert!(name(what).is_err(), "{what}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `db`: the development database of this worktree. Never any other: the address is not an argument.
+
+mod migrate;
+mod new;
+mod psql;
+mod reset;
+mod status;
+mod stop;
+mod url;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::{Context, Repository};
+use crate::failure::{Code, Failure};
+use crate::migrations::{self, Report};
+use crate::postgres::{Cluster, identifier, literal};
+use crate::process::Launcher;
+use crate::reload::{Build, Built};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  cargo xtask db psql\n  cargo xtask db new add_notes\n  psql \"$(cargo xtask db url)\"")]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Print the URL on stdout, starting the server if need be
+    Url,
+    /// Open psql
+    Psql(psql::Args),
+    /// Whether the server is up, and which migrations are pending
+    Status(status::Args),
+    /// Apply pending migrations
+    Migrate(migrate::Args),
+    /// Make the file of a new migration
+    New(new::Args),
+    /// Drop the database; make, migrate and fill it again
+    Reset(reset::Args),
+    /// Stop the server now
+    Stop(stop::Args),
+}
+
+pub fn run(context: &Context, args: Args) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Url => url::run(context),
+        Verb::Psql(args) => psql::run(context, &args),
+        Verb::Status(args) => status::run(context, &args),
+        Verb::Migrate(args) => migrate::run(context, &args),
+        Verb::New(args) => new::run(context, &args),
+        Verb::Reset(args) => reset::run(context, &args),
+        Verb::Stop(args) => stop::run(context, &args),
+    }
+}
+
+/// The comment of a database whose demo data are in it: written in the transaction that loads them, and gone
+/// with the database, so it cannot be wrong.
+const LOADED: &str = "demo data loaded";
+
+/// The development server with the service's database in it.
+pub(super) struct Development {
+    pub cluster: Cluster,
+    /// Whether demo data are in the database.
+    pub loaded: bool,
+}
+
+/// Joins the development server, or starts it, and makes the database unless it is there.
+pub(super) fn open(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Development> {
+    repository.workspace.prepare(&context.env)?;
+    let cluster = Cluster::join(launcher, context.plan(repository))?;
+    let comment = cluster.psql(launcher).ensure(repository.name())?;
+    let url = cluster.url(repository.name());
+    repository.workspace.tell_url(&url)?;
+    Ok(Development { cluster, loaded: comment == LOADED })
+}
+
+/// Builds the service.
+pub(super) fn build(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Built> {
+    let build = Build::start(launcher, repository.name(), context.screen.color())?;
+    let built = build.finish(launcher)?;
+    report_build(context, &built);
+    Ok(built)
+}
+
+/// Shows what a build did, unless everything was fresh.
+pub(super) fn report_build(context: &Context, built: &Built) {
+    if !built.warnings.is_empty() {
+        context.screen.line(&built.warnings);
+    }
+    if built.crates > 0 {
+        context.screen.done("build", &crate::output::count(built.crates, "crate"), Some(built.took));
+    }
+}
+
+/// Applies pending migrations with the new binary, and loads the demo data where they never were.
+pub(super) fn migrate_and_load(
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    development: &Development,
+    binary: &Path,
+) -> Result<(Report, bool)> {
+    let url = development.cluster.url(repository.name());
+    let report = migrations::apply(launcher, binary, &url)?;
+    let mut loaded = false;
+    if let Some(demo) = &repository.config.dev.demo_data
+        && !development.loaded
+    {
+        load_demo(repository, launcher, &development.cluster, &repository.workspace.root.join(demo.get_ref()))?;
+        loaded = true;
+    }
+    Ok((report, loaded))
+}
+
+fn load_demo(repository: &Repository, launcher: &Launcher<'_>, cluster: &Cluster, file: &Path) -> Result<()> {
+    if !file.is_file() {
+        return Err(Failure::new(Code::Usage, format!("no demo data at {}", file.display()))
+            .why("`demo-data` in xtask.toml [dev] names a file that is not there")
+            .next("write that file, or remove `demo-data`")
+            .into());
+    }
+    let mark = format!("comment on database {} is {}", identifier(repository.name()), literal(LOADED));
+    cluster.psql(launcher).load(repository.name(), file, &mark)
+}
+
+/// Loads an SQL file below the root.
+pub fn load(context: &Context, path: &str) -> Result<ExitCode> {
+    let repository = context.repository()?;
+    let launcher = context.launcher(&repository.workspace.root)?;
+    let started = std::time::Instant::now();
+    let development = open(context, &repository, &launcher)?;
+    let built = build(context, &repository, &launcher)?;
+    migrations::apply(&launcher, &built.binary, &development.cluster.url(repository.name()))?;
+    load_demo(&repository, &launcher, &development.cluster, &repository.workspace.root.join(path))?;
+    context.screen.done("loaded", path, Some(started.elapsed()));
+    Ok(ExitCode::SUCCESS)
+}

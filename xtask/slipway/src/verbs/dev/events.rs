@@ -1,0 +1,90 @@
+//! What happens while the service runs: lines, ctrl-c, the end of a child.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use xshell::cmd;
+
+use crate::output::Screen;
+use crate::process::{Kind, Launcher, Line, Lines};
+
+pub enum Event {
+    /// A program printed a line.
+    Line(Line),
+    /// Ctrl-C, a hang-up or SIGTERM.
+    Asked,
+    /// Some child has ended.
+    ChildEnded,
+}
+
+pub struct Events {
+    /// Readers for the children's output.
+    pub lines: Lines<Event>,
+    receiver: Receiver<Event>,
+    stopping: Arc<AtomicBool>,
+    /// Seconds that local time is ahead of UTC.
+    offset: i64,
+}
+
+impl Events {
+    pub fn listen(launcher: &Launcher<'_>) -> Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register_conditional_default(signal, stopping.clone())
+                .context("cannot handle signals")?;
+        }
+        let (sender, receiver) = channel();
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).context("cannot handle signals")?;
+        let signal_sender = sender.clone();
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                let event = if signal == SIGCHLD { Event::ChildEnded } else { Event::Asked };
+                if signal_sender.send(event).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Events { lines: Lines::new(sender, Event::Line), receiver, stopping, offset: offset(launcher) })
+    }
+
+    /// The next event.
+    pub fn next(&self) -> Event {
+        // The signals' thread holds a sender as long as this process lives.
+        self.receiver.recv().unwrap_or(Event::Asked)
+    }
+
+    /// From here on a second ctrl-c ends this process at once, and on their leashes its children.
+    pub fn end_at_once_from_here(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows a line with its time and its source.
+    pub fn show(&self, screen: &Screen, line: &Line) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let day = now.saturating_add_signed(self.offset) % 86_400;
+        let (hours, minutes, seconds) = (day / 3600, day / 60 % 60, day % 60);
+        screen.line(&format!("{hours:02}:{minutes:02}:{seconds:02} {:<9} {}", line.source, line.text));
+    }
+
+    /// Shows what was printed and not shown yet. Readers may still be at it, so it waits a moment for more.
+    pub fn show_remaining(&self, screen: &Screen) {
+        while let Ok(event) = self.receiver.recv_timeout(Duration::from_millis(20)) {
+            if let Event::Line(line) = event {
+                self.show(screen, &line);
+            }
+        }
+    }
+}
+
+/// Local time, from `date`: the standard library knows no time zones, and a crate for one number is too much.
+fn offset(launcher: &Launcher<'_>) -> i64 {
+    let said = launcher.read(cmd!(launcher.shell, "date +%z"), Kind::Tool).unwrap_or_default();
+    let parts = said.get(1..3).zip(said.get(3..5));
+    let seconds = parts.and_then(|(h, m)| Some(h.parse::<i64>().ok()? * 3600 + m.parse::<i64>().ok()? * 60));
+    seconds.unwrap_or(0) * if said.starts_with('-') { -1 } else { 1 }
+}

@@ -1,0 +1,212 @@
+//! `dev`: the service and its PostgreSQL, from whatever state the clone is in to a URL, until ctrl-c.
+
+mod events;
+mod port;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rustix::process::Signal;
+use xshell::cmd;
+
+use self::events::{Event, Events};
+use super::db::{self, Development};
+use crate::context::{Context, Repository};
+use crate::failure::{Code, Failure};
+use crate::output::count;
+use crate::process::{Child, Kind, Launcher, Leash, Start};
+use crate::reload::{Build, Generation, Service};
+use crate::secrets;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask dev\n\nCtrl-C stops the service, and PostgreSQL with its last user; the data stay.")]
+pub struct Args {}
+
+/// How long `[dev.processes]` may take to end; the leash kills what takes longer than five seconds.
+const PROCESSES_GRACE: Duration = Duration::from_secs(8);
+
+pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let repository = context.repository()?;
+    let launcher = context.launcher(&repository.workspace.root)?;
+    let first = !repository.cluster_folder().data().is_dir();
+    if first {
+        let (cache, state) = (context.env.tilde(&context.env.cache()), &repository.workspace.state);
+        let state = repository.workspace.relative(state).display().to_string();
+        context.screen.headline(&format!(
+            "{} · first run: nothing is installed system-wide; cache {cache}, state {state}\n",
+            repository.name()
+        ));
+    }
+    // cargo works while the server starts.
+    let build = Build::start(&launcher, repository.name(), context.screen.color())?;
+    let mut shown = Shown { context, repository: &repository, first };
+    let development = db::open(context, &repository, &launcher)?;
+    shown.postgres(&development, started.elapsed());
+    let built = build.finish(&launcher)?;
+    db::report_build(context, &built);
+
+    let values = secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
+    shown.secrets(&values);
+    let migrating = Instant::now();
+    let (report, loaded) = db::migrate_and_load(&repository, &launcher, &development, &built.binary)?;
+    shown.migrations(report.applied.len(), loaded, migrating.elapsed());
+
+    let port = port::claim(context, *repository.config.service.port.get_ref(), &repository.workspace.root)?;
+    let events = Events::listen(&launcher)?;
+    let mut processes = start_processes(&repository, &launcher, &events)?;
+    let admin = repository.workspace.short.join(format!("admin-{}.sock", std::process::id()));
+    let generation = Generation {
+        binary: built.binary,
+        listener: &port.listener,
+        admin,
+        database_url: development.cluster.url(repository.name()),
+        values: &values.values,
+        masked: &values.masked,
+        declared: repository.config.secrets.names.keys().cloned().collect(),
+    };
+    let mut service = Service::start(&launcher, generation)?;
+    events.lines.read(repository.name(), &mut service.child)?;
+    if let Err(error) = service.wait_ready(&launcher) {
+        events.show_remaining(&context.screen);
+        return Err(error);
+    }
+    shown.ready(&development, &port, values.values.len(), started.elapsed());
+    let ended = follow(context, &events, &mut service, &mut processes)?;
+    stop(context, &events, service, processes, development)?;
+    ended.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+fn start_processes(
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    events: &Events,
+) -> Result<Vec<(String, Child)>> {
+    let mut processes = Vec::new();
+    for (name, command) in &repository.config.dev.processes {
+        let command = command.get_ref();
+        let start = Start::new(cmd!(launcher.shell, "sh -c {command}"), Kind::Tool, Leash::Group);
+        let pipes = [std::process::Stdio::piped(), std::process::Stdio::piped()];
+        let [stdout, stderr] = pipes;
+        let mut child = launcher.start(start.outputs(stdout, stderr))?;
+        events.lines.read(name, &mut child)?;
+        processes.push((name.clone(), child));
+    }
+    Ok(processes)
+}
+
+/// Shows what the programs print, until ctrl-c, or until the service ends by itself: that is an error.
+fn follow(
+    context: &Context,
+    events: &Events,
+    service: &mut Service,
+    processes: &mut Vec<(String, Child)>,
+) -> Result<Option<anyhow::Error>> {
+    loop {
+        match events.next() {
+            Event::Line(line) => events.show(&context.screen, &line),
+            Event::Asked => return Ok(None),
+            Event::ChildEnded => {
+                let mut running = Vec::new();
+                for (name, mut child) in std::mem::take(processes) {
+                    match child.ended()? {
+                        Some(code) => context.screen.failed(&name, &format!("ended with code {code}"), None),
+                        None => running.push((name, child)),
+                    }
+                }
+                *processes = running;
+                if let Some(code) = service.child.ended()? {
+                    let what = format!("the service ended with code {code}");
+                    return Ok(Some(Failure::new(Code::Failed, what).next("cargo xtask dev").into()));
+                }
+            }
+        }
+    }
+}
+
+/// The service first, so that it can finish what it has begun; then its neighbours; then the server, unless
+/// somebody else uses it.
+fn stop(
+    context: &Context,
+    events: &Events,
+    mut service: Service,
+    processes: Vec<(String, Child)>,
+    development: Development,
+) -> Result<()> {
+    events.end_at_once_from_here();
+    let started = Instant::now();
+    let code = service.stop()?;
+    let drained = crate::output::seconds(started.elapsed());
+    for (_, mut child) in processes {
+        child.stop(&[(Signal::TERM, PROCESSES_GRACE)])?;
+    }
+    events.show_remaining(&context.screen);
+    let stopped = development.cluster.leave()?;
+    let service = if code == 0 { format!("drained {drained}") } else { format!("ended with code {code}") };
+    let postgres = if stopped { "postgres stopped, data kept" } else { "postgres stays up for its other users" };
+    context.screen.done("service", &format!("{service}; {postgres}. Again: cargo xtask dev"), None);
+    Ok(())
+}
+
+/// What is shown on the way: every step on the first run, afterwards only those that did something.
+struct Shown<'a> {
+    context: &'a Context,
+    repository: &'a Repository,
+    first: bool,
+}
+
+impl Shown<'_> {
+    fn postgres(&mut self, development: &Development, took: Duration) {
+        if !self.first {
+            return;
+        }
+        let Some(server) = development.cluster.folder().server() else { return };
+        let versions = self.repository.config.postgres.versions.get_ref();
+        let prd = versions.first().filter(|major| *major != server.major());
+        let prd = prd.map(|major| format!("; prd runs {major}")).unwrap_or_default();
+        let home = server.bin.parent().unwrap_or(&server.bin).display().to_string();
+        self.context.screen.done("postgres", &format!("{} from {home}{prd}", server.version), Some(took));
+    }
+
+    fn secrets(&mut self, values: &secrets::Values) {
+        let screen = &self.context.screen;
+        if self.first {
+            screen.done("secrets", &defaults(values.values.len()), None);
+        }
+        if !values.missing.is_empty() {
+            let names = values.missing.join(", ");
+            screen.note(&format!("no development value in xtask.toml [secrets.names]: {names}"));
+        }
+    }
+
+    fn migrations(&mut self, applied: usize, loaded: bool, took: Duration) {
+        if applied > 0 || loaded || self.first {
+            let loaded = if loaded { ", demo data loaded" } else { "" };
+            self.context.screen.done("migrations", &format!("{applied} applied{loaded}"), Some(took));
+        }
+    }
+
+    fn ready(&mut self, development: &Development, port: &port::Port, values: usize, took: Duration) {
+        let screen = &self.context.screen;
+        if self.first {
+            screen.done("ready", "", Some(took));
+            screen.line("");
+        } else {
+            let server = development.cluster.folder().server();
+            let version = server.map_or_else(|| "?".to_owned(), |server| server.version);
+            let name = self.repository.name();
+            let took = crate::output::seconds(took);
+            screen.headline(&format!("{name} · postgres {version} · {} · ready in {took}", defaults(values)));
+        }
+        if let Some(note) = &port.note {
+            screen.note(note);
+        }
+        screen.line(&format!("  open      {:<33} database  cargo xtask db psql", port.url()));
+        screen.line("  ctrl-c stops both; the data stay");
+    }
+}
+
+fn defaults(number: usize) -> String {
+    format!("{} from xtask.toml", count(number, "development default"))
+}

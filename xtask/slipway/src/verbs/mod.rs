@@ -1,0 +1,9 @@
+//! One file a verb: its arguments and its orchestration.
+
+pub(crate) mod ci;
+pub(crate) mod cluster;
+pub(crate) mod db;
+pub(crate) mod dev;
+pub(crate) mod exec;
+pub(crate) mod help;
+pub(crate) mod test;

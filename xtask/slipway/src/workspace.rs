@@ -1,0 +1,198 @@
+//! Where we are: the environment, taken once, and the repository with its folders for state and caches.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Code, Failure};
+use crate::files;
+
+/// The file that marks the root of a repository and configures the tool.
+pub const CONFIG_FILE: &str = "xtask.toml";
+/// Where the service's migrations are, from the root.
+pub const MIGRATIONS: &str = "app/migrations";
+
+/// What the process was given, taken once in `main` and handed down: nothing else reads the environment.
+pub struct Env {
+    vars: HashMap<String, String>,
+    /// The command line, the program first.
+    pub args: Vec<OsString>,
+    /// The folder the command was typed in.
+    pub cwd: PathBuf,
+    /// This program, in a form that a child can start even where it may not read the path (see process.rs).
+    pub exe: PathBuf,
+    /// The effective user id.
+    pub uid: u32,
+    /// Whether stdin is a terminal.
+    pub stdin_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub stderr_terminal: bool,
+    /// `ID` and `ID_LIKE` of /etc/os-release, or `macos`: which package manager to name.
+    pub system: String,
+}
+
+impl Env {
+    /// Takes the snapshot.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn take() -> Result<Self> {
+        let linux = Path::new("/proc/self/exe");
+        let exe = match linux.exists() {
+            true => linux.to_path_buf(),
+            false => std::env::current_exe().context("cannot tell where this program is")?,
+        };
+        Ok(Env {
+            vars: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            args: std::env::args_os().collect(),
+            cwd: std::env::current_dir().context("the current folder is gone")?,
+            exe,
+            uid: rustix::process::geteuid().as_raw(),
+            stdin_terminal: std::io::stdin().is_terminal(),
+            stderr_terminal: std::io::stderr().is_terminal(),
+            system: system(),
+        })
+    }
+
+    /// The name of this program: `xtask`, or `slipway`.
+    pub fn program(&self) -> &str {
+        let program = self.args.first().map(Path::new).and_then(Path::file_name);
+        program.and_then(|name| name.to_str()).unwrap_or("xtask")
+    }
+
+    /// A variable that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether `name` is set, be it empty: the convention of `NO_COLOR` and `CI`.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.vars.contains_key(name)
+    }
+
+    /// The names of all variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.vars.keys().map(String::as_str)
+    }
+
+    /// Whether this runs as a step of GitHub Actions.
+    pub fn github_actions(&self) -> bool {
+        self.var("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<&Path> {
+        self.var("HOME").map(Path::new).filter(|home| home.is_absolute())
+    }
+
+    /// What is ours outside the user's folders: root's state, and everything of a user without a home.
+    fn var_tmp(&self) -> PathBuf {
+        PathBuf::from(format!("/var/tmp/slipway-{}", self.uid))
+    }
+
+    /// The folder for caches, shared by all repositories of this user.
+    ///
+    /// Root's is not below its home: the account that runs PostgreSQL cannot reach that.
+    pub fn cache(&self) -> PathBuf {
+        let xdg = self.var("XDG_CACHE_HOME").map(Path::new).filter(|path| path.is_absolute());
+        match (self.uid, xdg, self.home()) {
+            (0, ..) | (_, None, None) => self.var_tmp().join("cache"),
+            (_, Some(cache), _) => cache.join("slipway"),
+            (_, None, Some(home)) if cfg!(target_os = "macos") => home.join("Library/Caches/slipway"),
+            (_, None, Some(home)) => home.join(".cache/slipway"),
+        }
+    }
+
+    /// A path as people write it: `~` for the home folder.
+    pub fn tilde(&self, path: &Path) -> String {
+        match self.home().and_then(|home| path.strip_prefix(home).ok()) {
+            Some(rest) => format!("~/{}", rest.display()),
+            None => path.display().to_string(),
+        }
+    }
+}
+
+fn system() -> String {
+    if cfg!(target_os = "macos") {
+        return "macos".into();
+    }
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .map(|value| value.trim_matches('"'))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A clone or worktree with its folders. Two worktrees share nothing but the cache.
+pub struct Workspace {
+    /// The folder that holds xtask.toml.
+    pub root: PathBuf,
+    /// Clusters, logs and locks of this worktree.
+    pub state: PathBuf,
+    /// A short path to `state`: a Unix socket's path may have at most 107 bytes (103 on macOS), and a
+    /// worktree can lie deeper than that. Made by [`Workspace::prepare`].
+    pub short: PathBuf,
+}
+
+impl Workspace {
+    /// Walks up from the current folder to the nearest xtask.toml. Asks neither cargo nor git: cargo's
+    /// answer would cost a hundred milliseconds, and in a worktree `.git` is a file.
+    pub fn find(env: &Env) -> Result<Self> {
+        let root = env.cwd.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file()).ok_or_else(|| {
+            Failure::new(Code::Usage, format!("no {CONFIG_FILE} in {} or above", env.cwd.display()))
+                .next("cd into a repository that has one")
+        })?;
+        let root = root.canonicalize().with_context(|| format!("cannot resolve {}", root.display()))?;
+        let name = short_hash(root.as_os_str().as_encoded_bytes());
+        let state = match env.uid {
+            0 => env.var_tmp().join(&name),
+            _ => root.join(".xtask"),
+        };
+        let short = PathBuf::from(format!("/tmp/slipway-{}", env.uid)).join(&name);
+        Ok(Workspace { root, state, short })
+    }
+
+    /// Makes the folders and the short path. Refuses what another user could have put in their places.
+    pub fn prepare(&self, env: &Env) -> Result<()> {
+        if env.uid == 0 {
+            files::own_folder(&env.var_tmp(), env.uid)?;
+        }
+        files::own_folder(&self.state, env.uid)?;
+        // In the worktree even for root, whose state is elsewhere: it tells plain `cargo test` where.
+        let pointer = self.root.join(".xtask");
+        files::own_folder(&pointer, env.uid)?;
+        let ignore = pointer.join(".gitignore");
+        if !ignore.exists() {
+            files::write_atomic(&ignore, b"*\n")?;
+        }
+        if let Some(folder) = self.short.parent() {
+            files::own_folder(folder, env.uid)?;
+        }
+        files::link(&self.short, &self.state)
+    }
+
+    /// Tells plain `cargo test` where the development server is.
+    pub fn tell_url(&self, url: &str) -> Result<()> {
+        let path = self.root.join(".xtask/database-url");
+        let line = format!("{url}\n");
+        if std::fs::read_to_string(&path).is_ok_and(|found| found == line) {
+            return Ok(());
+        }
+        files::write_atomic(&path, line.as_bytes())
+    }
+
+    /// A path below the root as people type it.
+    pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+}
+
+/// Eight hexadecimal digits of a SHA-256: enough to tell the worktrees of one user apart.
+pub fn short_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}

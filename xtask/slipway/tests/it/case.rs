@@ -1,0 +1,290 @@
+//! One test's repository: `Case::new().file("xtask.toml", …).run("db status").code(0)`.
+
+use std::fmt::Display;
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The smallest configuration that is right.
+pub const CONFIG: &str = "[service]\nname = \"tiny\"\n";
+
+/// A folder with an xtask.toml, and a home of its own. Dropped, it stops what it started and is gone.
+pub struct Case {
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    below: PathBuf,
+}
+
+impl Case {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("slipway-").tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("repo")).unwrap();
+        let case = Case { folder, env: Vec::new(), below: PathBuf::new() };
+        case.file("xtask.toml", CONFIG)
+    }
+
+    /// A case with a service to build: tests/fixture, which needs no crates and a second.
+    pub fn with_service() -> Self {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture");
+        let read = |name: &str| std::fs::read_to_string(fixture.join(name)).unwrap();
+        Case::new().file("Cargo.toml", &read("manifest.toml")).file("src/main.rs", &read("tiny.rs"))
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("repo")
+    }
+
+    /// Writes a file below the root.
+    pub fn file(self, path: &str, text: impl AsRef<[u8]>) -> Self {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    /// Removes a file below the root.
+    pub fn without(self, path: &str) -> Self {
+        std::fs::remove_file(self.root().join(path)).unwrap();
+        self
+    }
+
+    /// Sets a variable for every run.
+    pub fn env(mut self, name: &str, value: impl Display) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Types the commands in a folder below the root.
+    pub fn below(mut self, folder: &str) -> Self {
+        std::fs::create_dir_all(self.root().join(folder)).unwrap();
+        self.below = folder.into();
+        self
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
+        command.args(words).current_dir(self.root().join(&self.below)).stdin(Stdio::null());
+        // What the runner of these tests was given must not reach the case.
+        for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "DATABASE_URL"] {
+            command.env_remove(name);
+        }
+        // Template clusters are shared by all cases, and survive the run as every cache does.
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        command.env("XDG_CACHE_HOME", cache).env("CARGO_NET_OFFLINE", "true");
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command line, split at white space, to its end.
+    pub fn run(&self, line: &str) -> Ran {
+        self.run_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs a command line given word by word.
+    pub fn run_words(&self, words: &[&str]) -> Ran {
+        let output = self.command(words).output().unwrap();
+        Ran {
+            line: words.join(" "),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts a command line that does not end by itself, in a process group of its own.
+    pub fn start(&self, line: &str) -> Running {
+        self.start_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// [`Case::start`] of a command line given word by word.
+    pub fn start_words(&self, words: &[&str]) -> Running {
+        let mut command = self.command(words);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+        Running::new(child)
+    }
+
+    /// What `db status --json` says under a key.
+    pub fn status(&self, key: &str) -> String {
+        let ran = self.run("db status --json");
+        let ran = ran.code(0);
+        let found: Option<String> = ran
+            .stdout
+            .split(&format!("\"{key}\":"))
+            .nth(1)
+            .map(|rest| rest.split([',', '}']).next().unwrap().trim_matches('"').to_owned());
+        found.unwrap_or_else(|| panic!("no {key} in {}", ran.stdout))
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        // A broken configuration has no state either.
+        let ran = self.run("db status --json");
+        let Some(data) = ran.stdout.split("\"data\":\"").nth(1).and_then(|rest| rest.split('"').next()) else { return };
+        self.run("db stop --force");
+        // <state>/cluster/data; root's state is outside the repository.
+        let state = Path::new(data).parent().and_then(Path::parent).unwrap().to_path_buf();
+        if let Some(name) = state.file_name().filter(|_| !state.starts_with(self.root())) {
+            let _ = std::fs::remove_file(Path::new("/tmp/slipway-0").join(name));
+            let _ = std::fs::remove_dir_all(&state);
+        }
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub line: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "`{}` said:\n{}{}", self.line, self.stdout, self.stderr);
+        self
+    }
+
+    /// stderr has these texts, in this order.
+    #[track_caller]
+    pub fn says(self, texts: &[&str]) -> Self {
+        let mut rest = self.stderr.as_str();
+        for text in texts {
+            let Some((_, after)) = rest.split_once(text) else {
+                panic!("`{}` does not say {text:?} there:\n{}", self.line, self.stderr)
+            };
+            rest = after;
+        }
+        self
+    }
+
+    /// stdout is exactly this.
+    #[track_caller]
+    pub fn prints(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "stdout of `{}`", self.line);
+        self
+    }
+}
+
+/// A command that runs, with what it has printed so far.
+pub struct Running {
+    child: Child,
+    said: std::sync::mpsc::Receiver<String>,
+    pub text: String,
+}
+
+impl Running {
+    fn new(mut child: Child) -> Self {
+        let (sender, said) = std::sync::mpsc::channel();
+        let read = |mut stream: Box<dyn std::io::Read + Send>| {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count) = stream.read(&mut bytes) {
+                    if count == 0 || sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
+                        break;
+                    }
+                }
+            });
+        };
+        read(Box::new(child.stdout.take().unwrap()));
+        read(Box::new(child.stderr.take().unwrap()));
+        Running { child, said, text: String::new() }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has printed `text`. The limit only keeps a broken test from hanging.
+    #[track_caller]
+    pub fn until(&mut self, text: &str) -> &mut Self {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !self.text.contains(text) {
+            match self.said.recv_timeout(Duration::from_millis(100)) {
+                Ok(more) => self.text += &more,
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+                Err(_) => panic!("ended, or took too long, without {text:?}:\n{}", self.text),
+            }
+        }
+        self
+    }
+
+    /// What it printed after `label`, up to white space.
+    #[track_caller]
+    pub fn after(&self, label: &str) -> String {
+        let rest = self.text.split(label).nth(1).unwrap_or_else(|| panic!("no {label:?}:\n{}", self.text));
+        rest.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Sends a signal to the command alone, as `kill` does.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end and gives its code; 128+n after signal n.
+    pub fn end(&mut self) -> i32 {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = self.child.wait().unwrap();
+        while let Ok(more) = self.said.recv_timeout(Duration::from_millis(200)) {
+            self.text += &more;
+        }
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processes whose environment or command line names `folder`: what a case could leave behind.
+pub fn processes_in(folder: &Path) -> Vec<String> {
+    let folder = folder.canonicalize().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let proc = entry.path();
+        let Some(pid) = proc.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else { continue };
+        let command = std::fs::read(proc.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        let cwd = std::fs::read_link(proc.join("cwd")).unwrap_or_default();
+        // A zombie has neither.
+        if pid != std::process::id() && (cwd.starts_with(&folder) || command.contains(folder.to_str().unwrap())) {
+            found.push(format!("{pid} {command}"));
+        }
+    }
+    found
+}
+
+/// Waits until no process is left in any of `folders`.
+#[track_caller]
+pub fn nothing_left(folders: &[PathBuf]) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let left: Vec<String> = folders.iter().filter(|folder| folder.exists()).flat_map(|folder| processes_in(folder)).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left behind: {left:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A GET on loopback: status and body.
+pub fn get(url: &str) -> (u16, String) {
+    use std::io::Write as _;
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap_or((url.trim_start_matches("http://"), ""));
+    let mut stream = std::net::TcpStream::connect(host.replace("localhost", "127.0.0.1")).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no HTTP: {text}"));
+    (status, text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}

@@ -1,0 +1,14 @@
+//! The tool, used as people use it: one builder (case.rs), cases by verb.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
+
+mod case;
+mod ci;
+mod codes;
+mod db;
+mod dev;
+mod fences;
+mod mistakes;
+mod readme;
+mod stdin;
+mod test;
