@@ -60,6 +60,11 @@ impl Failure {
         Failure { code: code as u8, what: what.into(), facts: Vec::new(), next: Vec::new() }
     }
 
+    /// This run was asked to end by a signal; `code` is 128 and its number.
+    pub fn interrupted(code: u8) -> Self {
+        Failure { code, what: "interrupted".to_owned(), facts: Vec::new(), next: Vec::new() }
+    }
+
     /// Adds a labelled line; text of several lines is shown below its label.
     pub fn fact(mut self, label: &'static str, text: impl Into<String>) -> Self {
         self.facts.push((label, text.into()));

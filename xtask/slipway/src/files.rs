@@ -121,19 +121,24 @@ impl Lock {
         Ok(Lock { file })
     }
 
+    /// Whether nobody holds the lock, as is the case where there is no file.
+    pub fn is_free(path: &Path) -> Result<bool> {
+        Ok(match File::open(path) {
+            Ok(file) => file.try_lock().is_ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error).with_context(|| format!("cannot open the lock {}", path.display())),
+        })
+    }
+
+    /// Whether somebody holds the lock beside others, and nobody alone.
+    pub fn is_shared(path: &Path) -> Result<bool> {
+        Ok(!Self::is_free(path)? && File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok()))
+    }
+
     /// Takes the lock alone, or `None` when anybody holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
-        Self::tried(path, File::try_lock)
-    }
-
-    /// Takes the lock beside others, or `None` when somebody holds it alone.
-    pub fn try_shared(path: &Path) -> Result<Option<Self>> {
-        Self::tried(path, File::try_lock_shared)
-    }
-
-    fn tried(path: &Path, lock: fn(&File) -> Result<(), fs::TryLockError>) -> Result<Option<Self>> {
         let file = Self::open(path)?;
-        match lock(&file) {
+        match file.try_lock() {
             Ok(()) => Ok(Some(Lock { file })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => bail!("cannot lock {}: {error}", path.display()),

@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -261,17 +263,18 @@ impl Child {
     }
 
     /// From here on this process does not end with the signals that would end it: each is passed on to the
-    /// child, once, for it to finish. Close the handle before the child is waited for: its id may be
-    /// another process's after that.
-    pub fn pass_signals_on(&self) -> Result<Handle> {
+    /// child, once, for it to finish.
+    pub fn pass_signals_on(&self) -> Result<Passing> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot handle signals")?;
-        let (pid, handle) = (Pid::from_child(&self.child), signals.handle());
+        let (pid, handle, last) = (Pid::from_child(&self.child), signals.handle(), Arc::new(AtomicI32::new(0)));
+        let seen = last.clone();
         std::thread::spawn(move || {
             for signal in signals.forever().filter_map(Signal::from_named_raw) {
+                seen.store(signal.as_raw(), Ordering::Relaxed);
                 let _ = rustix::process::kill_process(pid, signal);
             }
         });
-        Ok(handle)
+        Ok(Passing { handle, last })
     }
 
     /// Sends a signal, unless the child has ended.
@@ -307,6 +310,26 @@ impl Child {
         }
         self.signal(Signal::KILL);
         self.wait()
+    }
+}
+
+/// Signals on their way to a child.
+pub struct Passing {
+    handle: Handle,
+    last: Arc<AtomicI32>,
+}
+
+impl Passing {
+    /// Waits for the child's end. Gives its code, or 128+n after signal n was passed on: a runner that was
+    /// interrupted says only that its tests failed.
+    pub fn wait(self, child: &mut Child) -> Result<u8> {
+        // First, because the child's id may be another process's once it was waited for.
+        self.handle.close();
+        let code = child.wait()?;
+        match self.last.load(Ordering::Relaxed) {
+            0 => Ok(code),
+            signal => Ok(u8::try_from(128 + signal).unwrap_or(code)),
+        }
     }
 }
 

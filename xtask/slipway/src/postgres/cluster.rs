@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,10 +77,10 @@ impl Cluster {
                         drop(free);
                         keeper = Some(start_keeper(launcher, &plan)?);
                     }
-                    None if folder.is_ready() => break,
+                    None if folder.is_ready() && answers(&plan) => break,
                     None => {}
                 }
-            } else if folder.is_ready() {
+            } else if folder.is_ready() && answers(&plan) {
                 break;
             }
             // A keeper that ends in peace has met another one.
@@ -117,7 +118,7 @@ impl Cluster {
         let Cluster { plan: Plan { folder, .. }, users, .. } = self;
         drop(users);
         loop {
-            if Lock::try_exclusive(&folder.owner_lock())?.is_some() {
+            if Lock::is_free(&folder.owner_lock())? {
                 return Ok(true);
             }
             if folder.in_grace() || Self::in_use(&folder)? {
@@ -129,17 +130,12 @@ impl Cluster {
 
     /// Whether a keeper runs for `folder`, and the server answers.
     pub fn is_up(folder: &Folder) -> Result<bool> {
-        if !folder.owner_lock().exists() {
-            return Ok(false);
-        }
-        let owned = Lock::try_exclusive(&folder.owner_lock())?.is_none();
-        Ok(owned && folder.is_ready())
+        Ok(!Lock::is_free(&folder.owner_lock())? && folder.is_ready())
     }
 
     /// Whether anybody uses the cluster of `folder`. A keeper that looks, or stops, holds the lock alone.
     pub fn in_use(folder: &Folder) -> Result<bool> {
-        let path = folder.users_lock();
-        Ok(path.exists() && Lock::try_exclusive(&path)?.is_none() && Lock::try_shared(&path)?.is_some())
+        Lock::is_shared(&folder.users_lock())
     }
 
     /// Stops the server of `folder` whoever uses it, and waits for its end. Gives whether it ran.
@@ -147,7 +143,7 @@ impl Cluster {
         folder.end_grace()?;
         let mut ran = false;
         loop {
-            if !folder.owner_lock().exists() || Lock::try_exclusive(&folder.owner_lock())?.is_some() {
+            if Lock::is_free(&folder.owner_lock())? {
                 return Ok(ran);
             }
             // The lock is held, so the process id in it is the keeper's.
@@ -161,6 +157,11 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Whether the server takes connections: it may have died a moment ago, before its keeper noticed.
+fn answers(plan: &Plan) -> bool {
+    UnixStream::connect(plan.socket_folder().join(".s.PGSQL.5432")).is_ok()
 }
 
 fn start_keeper(launcher: &Launcher<'_>, plan: &Plan) -> Result<Child> {

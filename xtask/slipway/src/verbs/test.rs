@@ -63,7 +63,7 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
     context.screen.line(&totals.to_string());
     match code {
         0 => Ok(ExitCode::SUCCESS),
-        130 | 143 => Ok(ExitCode::from(code)),
+        129.. => Err(Failure::interrupted(code).into()),
         _ if totals.failed == 0 => {
             Err(Failure::new(Code::Failed, format!("{} ended with code {code}", runner.name())).into())
         }
@@ -129,8 +129,7 @@ pub(super) fn watch_some(
             context.screen.line(&text);
         }
     }
-    passing.close();
-    child.wait()
+    passing.wait(&mut child)
 }
 
 enum Runner {

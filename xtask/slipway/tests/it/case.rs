@@ -282,7 +282,8 @@ pub fn get(url: &str) -> (u16, String) {
     use std::io::Write as _;
     let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap_or((url.trim_start_matches("http://"), ""));
     let mut stream = std::net::TcpStream::connect(host.replace("localhost", "127.0.0.1")).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no HTTP: {text}"));

@@ -8,7 +8,7 @@ type Row = (&'static str, &'static str, i32, &'static [&'static str]);
 const MISTAKES: &[Row] = &[
     // The command line.
     ("+", "", 2, &["Usage: slipway"]),
-    ("+", "dve", 2, &["unrecognized subcommand 'dve'", "similar", "dev"]),
+    ("+", "tset", 2, &["unrecognized subcommand 'tset'", "similar", "test"]),
     ("+", "dev extra", 2, &["unexpected argument 'extra'"]),
     ("+", "dev --port 1", 2, &["unexpected argument '--port'"]),
     ("+", "--colour dev", 2, &["unexpected argument '--colour'", "--color"]),
