@@ -39,7 +39,7 @@ const TABLE: &[Bad] = &[
     bad(SERVE, &[("DATABASE_URL", "postgres://u:hunter2@db/links?sslmode=x")], 2, "is not understood"),
     bad(SERVE, &[URL, ("EDIT_TOKEN", "")], 2, "EDIT_TOKEN is empty"),
     bad(SERVE, &[URL, ("LOG_LEVEL", "loud")], 2, "LOG_LEVEL is not a tracing filter: `loud`"),
-    bad(SERVE, &[URL, ("LOG_FORMAT", "xml")], 2, "[possible values: text, json]"),
+    bad(SERVE, &[URL, ("LOG_FORMAT", "xml")], 2, "[possible values: text, plain, json]"),
     bad(SERVE, &[URL, ("DATABASE_MAX_CONNECTIONS", "0")], 2, "0 is not in 1..=1000"),
     bad(SERVE, &[URL, ("DATABASE_MAX_CONNECTIONS", "many")], 2, "invalid digit"),
     bad(SERVE, &[URL, ("PUBLIC_URL", "go.example.com")], 2, "relative URL without a base"),

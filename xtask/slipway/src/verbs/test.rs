@@ -49,7 +49,7 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
     let command = command.envs(&values.values).env(TEMPLATE_VARIABLE, cluster.url(&template));
     let mut totals = Totals::default();
     let code = watch(context, &launcher, command, &values.masked, &mut |line| {
-        totals.read(line);
+        totals.read(&runner, line);
         observe(line);
     })?;
     cluster.leave()?;
@@ -175,15 +175,16 @@ struct Totals {
 }
 
 impl Totals {
-    fn read(&mut self, line: &str) {
+    fn read(&mut self, runner: &Runner, line: &str) {
         let plain = crate::output::strip_color(line);
-        let plain = plain.trim_start();
-        // "test result: ok. 3 passed; 0 failed; 1 ignored; …", once for each binary, or
-        // "Summary [   0.5s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped", once
-        let counts = match plain.strip_prefix("test result: ") {
-            Some(rest) => rest.split_once(". ").map(|(_, counts)| counts),
-            None => plain.strip_prefix("Summary [").and_then(|rest| Some(rest.split_once(" run: ")?.1)),
+        let counts = match runner {
+            // "     Summary [   0.5s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped", once; the results
+            // of single tests that it shows look like cargo's
+            Runner::Nextest => plain.trim_start().strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: ")),
+            // "test result: ok. 3 passed; 0 failed; 1 ignored; …", once for each binary
+            Runner::Cargo => plain.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")),
         };
+        let counts = counts.map(|(_, counts)| counts);
         for part in counts.unwrap_or_default().split([';', ',']) {
             let mut words = part.split_whitespace();
             let number = words.next().and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
@@ -218,13 +219,16 @@ mod tests {
             test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
         let nextest = "\x1b[1m     Summary\x1b[0m [   0.5s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 3 skipped";
-        for (said, passed, failed, skipped, line) in [
-            (cargo, 4, 2, 1, "4 passed, 2 failed, 1 skipped"),
-            (nextest, 6, 3, 3, "6 passed, 3 failed, 3 skipped"),
-            ("a test that prints 7 passed, 1 failed", 0, 0, 0, "0 passed, 0 failed"),
+        let shown = format!("{cargo}\n{nextest}");
+        for (runner, said, passed, failed, skipped, line) in [
+            (Runner::Cargo, cargo, 4, 2, 1, "4 passed, 2 failed, 1 skipped"),
+            (Runner::Nextest, nextest, 6, 3, 3, "6 passed, 3 failed, 3 skipped"),
+            // nextest shows what a failed test printed, which is a result of its own.
+            (Runner::Nextest, &shown, 6, 3, 3, "6 passed, 3 failed, 3 skipped"),
+            (Runner::Cargo, "a test that prints 7 passed, 1 failed", 0, 0, 0, "0 passed, 0 failed"),
         ] {
             let mut totals = Totals::default();
-            said.lines().for_each(|line| totals.read(line));
+            said.lines().for_each(|line| totals.read(&runner, line));
             assert_eq!(totals, Totals { passed, failed, skipped });
             assert_eq!(totals.to_string(), line);
         }
