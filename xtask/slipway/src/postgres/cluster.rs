@@ -112,6 +112,13 @@ impl Cluster {
         Psql::new(launcher, bin.as_deref(), self.plan.socket_folder())
     }
 
+    /// Whether the server is going away though we use it: it, or its keeper, was killed. The kernel, and the
+    /// keeper, need a moment until that shows.
+    pub fn is_dying(&self) -> Result<bool> {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(!Self::is_up(self.folder())?)
+    }
+
     /// Leaves the cluster; when that was its last user, waits until the server has stopped. Gives whether
     /// it stopped.
     pub fn leave(self) -> Result<bool> {

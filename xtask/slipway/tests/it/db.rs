@@ -60,12 +60,14 @@ fn psql_passes_its_code_through_and_hears_no_stray_variables() {
     case.run("db psql").code(0);
 }
 
+/// The issue that hardens this asks for twenty kills each; a tenth here, see DESIGN.md on SLIPWAY_SOAK.
 #[test]
 fn committed_rows_survive_any_kill() {
+    let rounds = if std::env::var("SLIPWAY_SOAK").is_ok() { 40 } else { 4 };
     let case = Case::new();
     case.run_words(&["db", "psql", "--", "-qc", "create table t (i int)"]).code(0);
     case.run("db url").code(0);
-    for round in 0..3 {
+    for round in 0..rounds {
         let insert = format!("insert into t values ({round})");
         case.run_words(&["db", "psql", "--", "-qc", &insert]).code(0);
         let data = case.status("data");

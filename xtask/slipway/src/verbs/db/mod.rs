@@ -62,6 +62,9 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode> {
 /// with the database, so it cannot be wrong.
 const LOADED: &str = "demo data loaded";
 
+/// How often a server is started again that was killed just as it was joined.
+const TRIES: usize = 5;
+
 /// The development server with the service's database in it.
 pub(super) struct Development {
     pub cluster: Cluster,
@@ -72,11 +75,21 @@ pub(super) struct Development {
 /// Joins the development server, or starts it, and makes the database unless it is there.
 pub(super) fn open(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Development> {
     repository.workspace.prepare(&context.env)?;
-    let cluster = Cluster::join(launcher, context.plan(repository))?;
-    let comment = cluster.psql(launcher).ensure(repository.name())?;
-    let url = cluster.url(repository.name());
-    repository.workspace.tell_url(&url)?;
-    Ok(Development { cluster, loaded: comment == LOADED })
+    for _ in 0..TRIES {
+        let cluster = Cluster::join(launcher, context.plan(repository))?;
+        match cluster.psql(launcher).ensure(repository.name()) {
+            Ok(comment) => {
+                repository.workspace.tell_url(&cluster.url(repository.name()))?;
+                return Ok(Development { cluster, loaded: comment == LOADED });
+            }
+            Err(error) if !cluster.is_dying()? => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Err(Failure::new(Code::Failed, format!("PostgreSQL died {TRIES} times in a row"))
+        .why("something kills it, or its keeper: an out-of-memory killer, perhaps")
+        .next(format!("tail {}", repository.cluster_folder().log().display()))
+        .into())
 }
 
 /// Builds the service.
