@@ -123,6 +123,7 @@ impl Config {
         let refuse = |error: toml::de::Error| {
             let place = place(text, error.span().unwrap_or(0..0));
             Failure::new(Code::Usage, format!("{place}: {}", error.message().replace('\n', "; ")))
+                .next("every key and its type: docs/xtask-toml.md")
         };
         let document = DeTable::parse(text).map_err(refuse)?;
         check_keys(text, "", document.get_ref())?;

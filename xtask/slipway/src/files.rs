@@ -38,8 +38,12 @@ pub fn own_folder(path: &Path, uid: u32) -> Result<()> {
     }
     let found = fs::symlink_metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     if !found.is_dir() || found.uid() != uid {
+        let what = match found.is_dir() {
+            true => format!("it belongs to uid {}, we are {uid}; whoever owns it could read our data", found.uid()),
+            false => "it is a link or a file; whoever made it could lead us elsewhere".to_owned(),
+        };
         return Err(Failure::new(Code::Failed, format!("{} is not a folder of ours", path.display()))
-            .why(format!("it belongs to uid {}, we are {uid}; whoever owns it could read our data", found.uid()))
+            .why(what)
             .next(format!("rm -r {}      (after a look at what it is)", path.display()))
             .into());
     }
@@ -121,18 +125,23 @@ impl Lock {
         Ok(Lock { file })
     }
 
-    /// Whether nobody holds the lock, as is the case where there is no file.
-    pub fn is_free(path: &Path) -> Result<bool> {
-        Ok(match File::open(path) {
-            Ok(file) => file.try_lock().is_ok(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(error).with_context(|| format!("cannot open the lock {}", path.display())),
-        })
+    /// Whether somebody holds the lock alone. Looking does not disturb others who look.
+    pub fn is_owned(path: &Path) -> Result<bool> {
+        Ok(Self::look(path)?.is_some_and(|file| file.try_lock_shared().is_err()))
     }
 
     /// Whether somebody holds the lock beside others, and nobody alone.
     pub fn is_shared(path: &Path) -> Result<bool> {
-        Ok(!Self::is_free(path)? && File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok()))
+        Ok(Self::look(path)?.is_some_and(|file| file.try_lock().is_err() && file.try_lock_shared().is_ok()))
+    }
+
+    /// Opens the lock's file, unless there is none, and so no holder.
+    fn look(path: &Path) -> Result<Option<File>> {
+        match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot open the lock {}", path.display())),
+        }
     }
 
     /// Takes the lock alone, or `None` when anybody holds it.

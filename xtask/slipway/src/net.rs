@@ -1,7 +1,7 @@
 //! The little of the network that the tool does itself, all of it on this machine.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -35,6 +35,11 @@ pub fn get(socket: &Path, target: &str, wait: Duration) -> io::Result<u16> {
 /// else can take the port between the search and the service's start.
 pub fn listen(port: u16) -> Result<(TcpListener, u16)> {
     for candidate in port..=port.saturating_add(PORTS) {
+        // People open `localhost`, which browsers look for at ::1 first: another program there would answer.
+        let other = TcpListener::bind((Ipv6Addr::LOCALHOST, candidate));
+        if other.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            continue;
+        }
         match TcpListener::bind((Ipv4Addr::LOCALHOST, candidate)) {
             Ok(listener) => return Ok((listener, candidate)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}

@@ -30,10 +30,10 @@ pub const EXEC_VERB: &str = "__exec";
 /// What a child is, which decides what it may not inherit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// cargo: without what the outer `cargo run` set, which would make it rebuild what is fresh.
+    /// cargo: without what the outer `cargo run` set, which would make it rebuild what is fresh, and without
+    /// the user's `PG*`, which would lead a test or a database tool to another server.
     Cargo,
-    /// Anything else: also without cargo's library path, and without the user's `PG*`, which would lead
-    /// database tools to another server.
+    /// Anything else: also without cargo's library path.
     Tool,
 }
 
@@ -42,7 +42,7 @@ impl Kind {
         let cargos = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CFG_", "CARGO_BIN_"];
         let library_paths = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
         let of_cargo = cargos.iter().any(|prefix| name.starts_with(prefix)) || name == "OUT_DIR";
-        of_cargo || (self == Kind::Tool && (library_paths.contains(&name) || name.starts_with("PG")))
+        of_cargo || name.starts_with("PG") || (self == Kind::Tool && library_paths.contains(&name))
     }
 }
 
@@ -352,7 +352,9 @@ fn not_started(command: &Command, error: &std::io::Error) -> anyhow::Error {
     let program = command.get_program().to_string_lossy();
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Failure::new(Code::Missing, format!("{program} is not installed, or not on PATH")).into()
+            Failure::new(Code::Missing, format!("{program} is not installed, or not on PATH"))
+                .next(format!("install {program}, or add its folder to PATH"))
+                .into()
         }
         _ => Failure::new(Code::Failed, format!("cannot start {program}")).why(error).into(),
     }

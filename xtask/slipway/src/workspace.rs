@@ -159,7 +159,7 @@ impl Workspace {
 
     /// Makes the folders and the short path. Refuses what another user could have put in their places.
     pub fn prepare(&self, env: &Env) -> Result<()> {
-        if env.uid == 0 {
+        if self.state.starts_with(env.var_tmp()) || env.cache().starts_with(env.var_tmp()) {
             files::own_folder(&env.var_tmp(), env.uid)?;
         }
         files::own_folder(&self.state, env.uid)?;

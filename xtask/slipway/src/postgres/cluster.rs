@@ -112,6 +112,17 @@ impl Cluster {
         Psql::new(launcher, bin.as_deref(), self.plan.socket_folder())
     }
 
+    /// Joins the server of the plan's folder if one is up, and starts nothing.
+    pub fn join_running(plan: Plan) -> Result<Option<Self>> {
+        if !Self::is_up(&plan.folder)? {
+            return Ok(None);
+        }
+        let users = Lock::shared(&plan.folder.users_lock())?;
+        // It may have stopped before the lock was ours.
+        let up = Self::is_up(&plan.folder)? && answers(&plan);
+        Ok(up.then_some(Cluster { plan, users }))
+    }
+
     /// Whether the server is going away though we use it: it, or its keeper, was killed. The kernel, and the
     /// keeper, need a moment until that shows.
     pub fn is_dying(&self) -> Result<bool> {
@@ -125,7 +136,7 @@ impl Cluster {
         let Cluster { plan: Plan { folder, .. }, users, .. } = self;
         drop(users);
         loop {
-            if Lock::is_free(&folder.owner_lock())? {
+            if !Lock::is_owned(&folder.owner_lock())? {
                 return Ok(true);
             }
             if folder.in_grace() || Self::in_use(&folder)? {
@@ -137,7 +148,7 @@ impl Cluster {
 
     /// Whether a keeper runs for `folder`, and the server answers.
     pub fn is_up(folder: &Folder) -> Result<bool> {
-        Ok(!Lock::is_free(&folder.owner_lock())? && folder.is_ready())
+        Ok(Lock::is_owned(&folder.owner_lock())? && folder.is_ready())
     }
 
     /// Whether anybody uses the cluster of `folder`. A keeper that looks, or stops, holds the lock alone.
@@ -150,7 +161,7 @@ impl Cluster {
         folder.end_grace()?;
         let mut ran = false;
         loop {
-            if Lock::is_free(&folder.owner_lock())? {
+            if !Lock::is_owned(&folder.owner_lock())? {
                 return Ok(ran);
             }
             // The lock is held, so the process id in it is the keeper's.
@@ -216,5 +227,5 @@ fn not_started(folder: &Folder) -> Failure {
     if !log.trim().is_empty() {
         failure = failure.fact("log", format!("{}\n{}", folder.log().display(), tail(&log, 8)));
     }
-    failure
+    failure.next("the same command again; the data are as they were")
 }

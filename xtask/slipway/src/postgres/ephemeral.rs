@@ -42,15 +42,16 @@ pub fn start(launcher: &Launcher<'_>, mut plan: Plan) -> Result<Cluster> {
 
 /// Removes what killed keepers left: folders whose locks nobody holds.
 fn reap(parent: &Path) -> Result<()> {
-    for entry in fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))? {
-        let path = entry?.path();
-        if !path.is_dir() {
-            continue;
-        }
+    let entries = fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
         let folder = Folder::new(&path);
-        let unused = Lock::try_exclusive(&folder.users_lock())?;
-        if unused.is_some() && Lock::try_exclusive(&folder.owner_lock())?.is_some() {
-            files::remove_folder(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        // A keeper that still lives, or removes its folder at this moment, holds its lock.
+        if !Lock::is_shared(&folder.users_lock())?
+            && !Lock::is_owned(&folder.users_lock())?
+            && !Lock::is_owned(&folder.owner_lock())?
+        {
+            // What cannot be removed now is the next run's to remove, and no reason for this one to fail.
+            let _ = files::remove_folder(&path);
         }
     }
     Ok(())

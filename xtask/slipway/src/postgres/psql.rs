@@ -40,29 +40,36 @@ impl<'a> Psql<'a> {
         self.launcher.read(command, Kind::Tool).map(drop)
     }
 
-    /// Makes `database` unless it is there. Gives its comment, by which we know what was loaded.
-    pub fn ensure(&self, database: &str) -> Result<String> {
+    /// The comment of a database, empty where it has none; `None` if there is no such database.
+    pub fn comment(&self, database: &str) -> Result<Option<String>> {
         let name = literal(database);
-        let asked = format!(
+        let sql = format!(
             "select 'is here', shobj_description(oid, 'pg_database') from pg_database where datname = {name}"
         );
-        let comment = || -> Result<Option<String>> {
-            Ok(self.query("postgres", &asked)?.split_once('|').map(|(_, comment)| comment.to_owned()))
-        };
-        if let Some(comment) = comment()? {
-            return Ok(comment);
+        Ok(self.query("postgres", &sql)?.split_once('|').map(|(_, comment)| comment.to_owned()))
+    }
+
+    /// Makes `database` unless it is there.
+    pub fn ensure(&self, database: &str) -> Result<()> {
+        if self.comment(database)?.is_some() {
+            return Ok(());
         }
-        match (self.create(database), comment()?) {
-            (Ok(()), _) => Ok(String::new()),
-            // Another caller was quicker.
-            (Err(_), Some(comment)) => Ok(comment),
-            (Err(error), None) => Err(error),
-        }
+        // Another caller may be quicker.
+        self.create(database).or_else(|error| match self.comment(database)? {
+            Some(_) => Ok(()),
+            None => Err(error),
+        })
     }
 
     /// Makes an empty database.
     pub fn create(&self, database: &str) -> Result<()> {
         self.query("postgres", &format!("create database {}", identifier(database))).map(drop)
+    }
+
+    /// Gives a database another name; nobody may be connected to it.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let sql = format!("alter database {} rename to {}", identifier(from), identifier(to));
+        self.query("postgres", &sql).map(drop)
     }
 
     /// Drops a database, also one that is in use, if it is there.

@@ -10,12 +10,14 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use xshell::cmd;
 
-use crate::failure::{Code, Failure};
 use crate::net;
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 
 /// How long the service may take to answer what it has begun, once it was asked to end.
 const DRAIN: Duration = Duration::from_secs(15);
+
+/// How long a probe may take.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// What a generation is started with.
 pub struct Generation<'a> {
@@ -62,26 +64,15 @@ impl Service {
         Ok(Service { child: launcher.start(start)?, admin })
     }
 
-    /// Waits until `/readyz` answers 200, as long as the process lives.
-    pub fn wait_ready(&mut self, launcher: &Launcher<'_>) -> Result<()> {
-        let mut pause = Duration::from_millis(1);
-        loop {
-            let answer = net::get(&self.admin, "/readyz", Duration::from_secs(2));
-            if matches!(answer, Ok(200)) {
-                return Ok(());
-            }
-            if let Some(code) = self.child.ended()? {
-                return Err(Failure::new(Code::Failed, format!("the service ended with code {code} before it was ready"))
-                    .into());
-            }
-            let detail = match answer {
-                Ok(status) => format!("/readyz answers {status}"),
-                Err(_) => "waiting for its admin socket".to_owned(),
-            };
-            launcher.progress().working("ready", &detail);
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
-        }
+    /// Whether `/readyz` answers 200; reports what it answers instead.
+    pub fn is_ready(&self, launcher: &Launcher<'_>) -> bool {
+        let detail = match net::get(&self.admin, "/readyz", PROBE) {
+            Ok(200) => return true,
+            Ok(status) => format!("/readyz answers {status}"),
+            Err(_) => "waiting for its admin socket".to_owned(),
+        };
+        launcher.progress().working("ready", &detail);
+        false
     }
 
     /// Lets the service finish what it has begun. Gives its exit code.

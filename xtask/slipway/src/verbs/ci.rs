@@ -44,47 +44,55 @@ impl Step {
         }
     }
 
-    fn run(self, context: &Context, report: &mut Report<'_>) -> Result<bool> {
+    /// The exit code of the step.
+    fn run(self, context: &Context, report: &mut Report<'_>) -> Result<u8> {
         match self {
             Step::Fmt => fmt(context, report),
             Step::Lint => lint(context, report),
             Step::Test => {
-                let ended = test::run_observed(context, &test::Args::default(), &mut |line| {
+                test::run_observed(context, &test::Args::default(), &mut |line| {
                     if let Some((file, line, column)) = panic_place(line) {
                         report.error(file, line, column, "a test panicked here");
                     }
-                })?;
-                Ok(ended == ExitCode::SUCCESS)
+                })
             }
         }
     }
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    // Wrong for one step is wrong for all.
+    context.repository()?;
     let steps = args.step.map_or(Step::ALL.to_vec(), |step| vec![step]);
     let mut report = Report { context, table: String::new() };
     let mut failed = Vec::new();
     for step in steps {
         let started = Instant::now();
         report.group(&format!("ci {}", step.name()));
-        // The first failure does not hide the others.
-        let good = step.run(context, &mut report).unwrap_or_else(|error| {
+        // The first failure does not hide the others; an interruption ends all.
+        let code = step.run(context, &mut report).unwrap_or_else(|error| {
             context.screen.error(&error);
-            false
+            error.downcast_ref::<Failure>().map_or(Code::Failed as u8, |failure| failure.code)
         });
-        report.end_group(step, good, started);
-        if !good {
-            failed.push(step.name());
+        report.end_group(step, code == 0, started);
+        if code != 0 {
+            failed.push((step.name(), code));
+        }
+        if code > 128 {
+            return Err(Failure::interrupted(code).into());
         }
     }
     report.write_summary()?;
-    match failed.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(Failure::new(Code::Failed, format!("failed: {}", failed.join(", "))).into()),
-    }
+    let Some((_, first)) = failed.first() else { return Ok(ExitCode::SUCCESS) };
+    // One reason for all has its own code, such as 5 for a missing server.
+    let code = if failed.iter().all(|(_, code)| code == first) { *first } else { Code::Failed as u8 };
+    let names: Vec<&str> = failed.iter().map(|(name, _)| *name).collect();
+    let mut failure = Failure::new(Code::Failed, format!("failed: {}", names.join(", ")));
+    failure.code = code;
+    Err(failure.next(format!("cargo xtask ci {}", names.first().unwrap_or(&""))).into())
 }
 
-fn fmt(context: &Context, report: &mut Report<'_>) -> Result<bool> {
+fn fmt(context: &Context, report: &mut Report<'_>) -> Result<u8> {
     let root = context.repository()?.workspace.root;
     let launcher = context.launcher(&root)?;
     let command = cmd!(launcher.shell, "cargo fmt --all --check");
@@ -99,7 +107,7 @@ fn fmt(context: &Context, report: &mut Report<'_>) -> Result<bool> {
     if code != 0 {
         context.screen.line("next: cargo fmt --all");
     }
-    Ok(code == 0)
+    Ok(step_code(code))
 }
 
 /// What clippy says with `--message-format=json`, as far as we read it.
@@ -123,7 +131,7 @@ struct Span {
     is_primary: bool,
 }
 
-fn lint(context: &Context, report: &mut Report<'_>) -> Result<bool> {
+fn lint(context: &Context, report: &mut Report<'_>) -> Result<u8> {
     let root = context.repository()?.workspace.root;
     let launcher = context.launcher(&root)?;
     let rendered = if context.screen.color() { "json-diagnostic-rendered-ansi" } else { "json" };
@@ -142,7 +150,15 @@ fn lint(context: &Context, report: &mut Report<'_>) -> Result<bool> {
         }
         false
     })?;
-    Ok(code == 0)
+    Ok(step_code(code))
+}
+
+/// cargo's 101 is a failed step; an interruption stays one.
+fn step_code(code: u8) -> u8 {
+    match code {
+        0 | 129.. => code,
+        _ => Code::Failed as u8,
+    }
 }
 
 /// `app/tests/api.rs:10:5` of "thread 'x' (1) panicked at app/tests/api.rs:10:5:".

@@ -30,11 +30,11 @@ pub struct Args {
 const TEMPLATE_VARIABLE: &str = "TEST_TEMPLATE_URL";
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    run_observed(context, args, &mut |_| {})
+    Ok(ExitCode::from(run_observed(context, args, &mut |_| {})?))
 }
 
-/// Runs the tests; `observe` sees each line that the runner prints.
-pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str)) -> Result<ExitCode> {
+/// Runs the tests; `observe` sees each line that the runner prints. Gives the exit code.
+pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str)) -> Result<u8> {
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
     let (cluster, template) = template(context, &repository, &launcher)?;
@@ -62,12 +62,15 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
     // The closing line that programs read.
     context.screen.line(&totals.to_string());
     match code {
-        0 => Ok(ExitCode::SUCCESS),
+        0 => Ok(0),
         129.. => Err(Failure::interrupted(code).into()),
         _ if totals.failed == 0 => {
-            Err(Failure::new(Code::Failed, format!("{} ended with code {code}", runner.name())).into())
+            Err(Failure::new(Code::Failed, format!("{} ended with code {code}", runner.name()))
+                .why("no test failed: what it says is above")
+                .next("cargo xtask test")
+                .into())
         }
-        _ => Ok(ExitCode::from(Code::Failed as u8)),
+        _ => Ok(Code::Failed as u8),
     }
 }
 

@@ -162,6 +162,13 @@ impl Ran {
         self
     }
 
+    /// stdout has this line.
+    #[track_caller]
+    pub fn prints_line(self, line: &str) -> Self {
+        assert!(self.stdout.lines().any(|found| found == line), "stdout of `{}`: {}", self.line, self.stdout);
+        self
+    }
+
     /// stdout is exactly this.
     #[track_caller]
     pub fn prints(self, text: &str) -> Self {

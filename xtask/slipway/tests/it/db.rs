@@ -125,7 +125,11 @@ fn dry_runs_change_nothing() {
     let case = Case::new().file("app/migrations/0001_links.sql", "select 1;");
     case.run_words(&["db", "psql", "--", "-qc", "create table keep (i int)"]).code(0);
     case.run("db reset -n").code(0).says(&["would drop"]);
-    case.run("db migrate -n").code(0).says(&["1 pending, nothing applied"]);
+    // Not even a server is started.
+    case.run("db migrate -n").code(1).says(&["error: the server is down", "next", "cargo xtask db url"]);
+    assert_eq!(case.status("running"), "false");
+    case.run("db url").code(0);
+    case.run("db migrate -n").code(0).says(&["1 pending, nothing applied"]).prints_line("0001_links.sql");
     case.run_words(&["db", "psql", "--", "-Atc", "select count(*) from keep"]).code(0).prints("0\n");
 }
 
@@ -140,9 +144,13 @@ fn reset_makes_a_new_database_with_the_demo_data() {
 }
 
 #[test]
-fn a_reset_that_cannot_build_costs_no_data() {
-    let case = Case::with_service().file("src/main.rs", "fn main() { oops }");
+fn a_reset_that_cannot_build_or_load_costs_no_data() {
+    let case = Case::with_service()
+        .file("xtask.toml", format!("{CONFIG}[dev]\ndemo-data = \"demo.sql\"\n"))
+        .file("demo.sql", "select nonsense;");
     case.run_words(&["db", "psql", "--", "-qc", "create table keep (i int)"]).code(0);
+    case.run("db reset --yes").code(1).says(&["psql failed", "demo.sql:1", "nonsense"]);
+    let case = case.file("src/main.rs", "fn main() { oops }");
     case.run("db reset --yes").code(1).says(&["does not build"]);
     case.run_words(&["db", "psql", "--", "-Atc", "select count(*) from keep"]).code(0).prints("0\n");
 }

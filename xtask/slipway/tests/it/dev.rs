@@ -106,6 +106,17 @@ fn processes_run_beside_the_service_and_end_with_it() {
 }
 
 #[test]
+fn a_service_that_never_gets_ready_is_heard_and_can_be_stopped() {
+    let case = Case::with_service().file("xtask.toml", config("")).env("TINY_IS_SLOW", 1);
+    let mut dev = case.start("dev");
+    dev.until("listening on 127.0.0.1");
+    dev.signal("INT");
+    assert_eq!(dev.end(), 0, "{}", dev.text);
+    assert!(!dev.text.contains(READY), "{}", dev.text);
+    nothing_left(&[case.root()]);
+}
+
+#[test]
 fn a_service_that_ends_by_itself_ends_dev() {
     let case = Case::with_service().file("xtask.toml", config(""));
     let mut dev = case.start("dev");

@@ -6,7 +6,10 @@ use anyhow::Result;
 
 use super::status::pending;
 use crate::context::Context;
+use crate::failure::{Code, Failure};
 use crate::migrations;
+use crate::postgres::Cluster;
+use crate::workspace::MIGRATIONS;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db migrate --dry-run")]
@@ -21,7 +24,16 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let launcher = context.launcher(&repository.workspace.root)?;
     let screen = &context.screen;
     if args.dry_run {
-        let pending = pending(context, &repository, &launcher)?;
+        let pending = match Cluster::join_running(context.plan(&repository))? {
+            Some(cluster) => pending(&repository, &launcher, &cluster)?,
+            // A dry run starts no server; a cluster that is down is as the last run left it.
+            None if repository.cluster_folder().data().is_dir() => {
+                return Err(Failure::new(Code::Failed, "the server is down, so nobody knows what is pending")
+                    .next("cargo xtask db url, and then the same command")
+                    .into());
+            }
+            None => migrations::files(&repository.workspace.root.join(MIGRATIONS))?,
+        };
         for migration in &pending {
             screen.data(&migration.file);
         }
@@ -29,8 +41,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let built = super::build(context, &repository, &launcher)?;
-    let development = super::open(context, &repository, &launcher)?;
-    let report = migrations::apply(&launcher, &built.binary, &development.cluster.url(repository.name()))?;
+    let cluster = super::open(context, &repository, &launcher)?;
+    let report = migrations::apply(&launcher, &built.binary, &cluster.url(repository.name()))?;
     for migration in &report.applied {
         screen.done("applied", &format!("{} {} ms", migration.name, migration.ms), None);
     }

@@ -16,6 +16,7 @@ use clap::Subcommand;
 
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
+use crate::files::Lock;
 use crate::migrations::{self, Report};
 use crate::postgres::{Cluster, identifier, literal};
 use crate::process::Launcher;
@@ -65,22 +66,15 @@ const LOADED: &str = "demo data loaded";
 /// How often a server is started again that was killed just as it was joined.
 const TRIES: usize = 5;
 
-/// The development server with the service's database in it.
-pub(super) struct Development {
-    pub cluster: Cluster,
-    /// Whether demo data are in the database.
-    pub loaded: bool,
-}
-
 /// Joins the development server, or starts it, and makes the database unless it is there.
-pub(super) fn open(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Development> {
+pub(super) fn open(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Cluster> {
     repository.workspace.prepare(&context.env)?;
     for _ in 0..TRIES {
         let cluster = Cluster::join(launcher, context.plan(repository))?;
         match cluster.psql(launcher).ensure(repository.name()) {
-            Ok(comment) => {
+            Ok(()) => {
                 repository.workspace.tell_url(&cluster.url(repository.name()))?;
-                return Ok(Development { cluster, loaded: comment == LOADED });
+                return Ok(cluster);
             }
             Err(error) if !cluster.is_dying()? => return Err(error),
             Err(_) => {}
@@ -110,34 +104,35 @@ pub(super) fn report_build(context: &Context, built: &Built) {
     }
 }
 
-/// Applies pending migrations with the new binary, and loads the demo data where they never were.
+/// Applies pending migrations with the new binary, and loads the demo data where they never were. `database` is
+/// the service's, or one that is to become it.
 pub(super) fn migrate_and_load(
     repository: &Repository,
     launcher: &Launcher<'_>,
-    development: &Development,
+    cluster: &Cluster,
+    database: &str,
     binary: &Path,
 ) -> Result<(Report, bool)> {
-    let url = development.cluster.url(repository.name());
-    let report = migrations::apply(launcher, binary, &url)?;
-    let mut loaded = false;
-    if let Some(demo) = &repository.config.dev.demo_data
-        && !development.loaded
-    {
-        load_demo(repository, launcher, &development.cluster, &repository.workspace.root.join(demo.get_ref()))?;
-        loaded = true;
+    let report = migrations::apply(launcher, binary, &cluster.url(database))?;
+    let Some(demo) = &repository.config.dev.demo_data else { return Ok((report, false)) };
+    // Two callers at once: the second one sees what the first has loaded.
+    let _lock = Lock::exclusive(&cluster.folder().path().join("demo-data.lock"))?;
+    if cluster.psql(launcher).comment(database)?.as_deref() == Some(LOADED) {
+        return Ok((report, false));
     }
-    Ok((report, loaded))
+    load_demo(launcher, cluster, database, &repository.workspace.root.join(demo.get_ref()))?;
+    Ok((report, true))
 }
 
-fn load_demo(repository: &Repository, launcher: &Launcher<'_>, cluster: &Cluster, file: &Path) -> Result<()> {
+fn load_demo(launcher: &Launcher<'_>, cluster: &Cluster, database: &str, file: &Path) -> Result<()> {
     if !file.is_file() {
         return Err(Failure::new(Code::Usage, format!("no demo data at {}", file.display()))
             .why("`demo-data` in xtask.toml [dev] names a file that is not there")
             .next("write that file, or remove `demo-data`")
             .into());
     }
-    let mark = format!("comment on database {} is {}", identifier(repository.name()), literal(LOADED));
-    cluster.psql(launcher).load(repository.name(), file, &mark)
+    let mark = format!("comment on database {} is {}", identifier(database), literal(LOADED));
+    cluster.psql(launcher).load(database, file, &mark)
 }
 
 /// Loads an SQL file below the root.
@@ -145,10 +140,10 @@ pub fn load(context: &Context, path: &str) -> Result<ExitCode> {
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
     let started = std::time::Instant::now();
-    let development = open(context, &repository, &launcher)?;
+    let cluster = open(context, &repository, &launcher)?;
     let built = build(context, &repository, &launcher)?;
-    migrations::apply(&launcher, &built.binary, &development.cluster.url(repository.name()))?;
-    load_demo(&repository, &launcher, &development.cluster, &repository.workspace.root.join(path))?;
+    migrations::apply(&launcher, &built.binary, &cluster.url(repository.name()))?;
+    load_demo(&launcher, &cluster, repository.name(), &repository.workspace.root.join(path))?;
     context.screen.done("loaded", path, Some(started.elapsed()));
     Ok(ExitCode::SUCCESS)
 }

@@ -20,8 +20,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let launcher = context.launcher(&repository.workspace.root)?;
     // For `\i file`, the folder the user is in.
     launcher.shell.change_dir(&context.env.cwd);
-    let development = super::open(context, &repository, &launcher)?;
+    let cluster = super::open(context, &repository, &launcher)?;
     context.screen.clear();
-    let command = development.cluster.psql(&launcher).command(repository.name()).args(&args.args);
+    let command = cluster.psql(&launcher).command(repository.name()).args(&args.args);
     Ok(ExitCode::from(launcher.interact(command, Kind::Tool)?))
 }

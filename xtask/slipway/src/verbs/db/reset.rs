@@ -27,15 +27,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     context.confirm(&format!("Drop the development database {name} and all that is in it?"))?;
-    // What does not build must not cost the data.
+    // The old database goes when the new one is whole: what does not build, migrate or load costs no data.
     let built = super::build(context, &repository, &launcher)?;
     let started = Instant::now();
-    let mut development = super::open(context, &repository, &launcher)?;
-    let psql = development.cluster.psql(&launcher);
+    let cluster = super::open(context, &repository, &launcher)?;
+    let psql = cluster.psql(&launcher);
+    let fresh = format!("{name}_new");
+    psql.drop(&fresh)?;
+    psql.create(&fresh)?;
+    let (report, loaded) = super::migrate_and_load(&repository, &launcher, &cluster, &fresh, &built.binary)?;
     psql.drop(name)?;
-    psql.create(name)?;
-    development.loaded = false;
-    let (report, loaded) = super::migrate_and_load(&repository, &launcher, &development, &built.binary)?;
+    psql.rename(&fresh, name)?;
     let demo = if loaded { ", demo data loaded" } else { "" };
     let fact = format!("{name} is new: {}{demo}", count(report.applied.len(), "migration"));
     context.screen.done("reset", &fact, Some(started.elapsed()));

@@ -25,8 +25,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let folder = repository.cluster_folder();
     let server = folder.server();
     let version = server.as_ref().map(|server| server.version.as_str());
-    let running = Cluster::is_up(&folder)?;
-    let pending = if running { Some(pending(context, &repository, &launcher)?) } else { None };
+    let joined = Cluster::join_running(context.plan(&repository))?;
+    let running = joined.is_some();
+    let pending = joined.map(|cluster| pending(&repository, &launcher, &cluster)).transpose()?;
     let url = if running { Some(context.plan(&repository).url(repository.name())) } else { None };
     if args.json {
         let names = pending.as_ref().map(|pending| pending.iter().map(|one| &one.file).collect::<Vec<_>>());
@@ -60,12 +61,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The migrations that have a file and are not in the database. Joins a server that is up.
-pub(super) fn pending(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Vec<Migration>> {
-    let development = super::open(context, repository, launcher)?;
-    let psql = development.cluster.psql(launcher);
+/// The migrations that have a file and are not in the database, which need not exist yet.
+pub(super) fn pending(repository: &Repository, launcher: &Launcher<'_>, cluster: &Cluster) -> Result<Vec<Migration>> {
+    let psql = cluster.psql(launcher);
     let mut files = migrations::files(&repository.workspace.root.join(MIGRATIONS))?;
-    if psql.query(repository.name(), migrations::TABLE_EXISTS)? == "t" {
+    if psql.comment(repository.name())?.is_some()
+        && psql.query(repository.name(), migrations::TABLE_EXISTS)? == "t"
+    {
         let applied = psql.query(repository.name(), migrations::APPLIED)?;
         let applied: Vec<i64> = applied.lines().filter_map(|line| line.parse().ok()).collect();
         files.retain(|migration| !applied.contains(&migration.version));

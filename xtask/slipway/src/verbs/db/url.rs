@@ -13,9 +13,9 @@ const GRACE: Duration = Duration::from_secs(10 * 60);
 pub fn run(context: &Context) -> Result<ExitCode> {
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
-    let development = super::open(context, &repository, &launcher)?;
-    development.cluster.folder().extend_grace(GRACE)?;
-    context.screen.data(&development.cluster.url(repository.name()));
+    let cluster = super::open(context, &repository, &launcher)?;
+    cluster.folder().extend_grace(GRACE)?;
+    context.screen.data(&cluster.url(repository.name()));
     context.screen.note("the server stays up for 10 minutes after its last user; at once down: cargo xtask db stop");
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -12,6 +12,9 @@ use xshell::cmd;
 
 use crate::output::Screen;
 use crate::process::{Kind, Launcher, Line, Lines};
+
+/// How long the last words of programs that ended may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 pub enum Event {
     /// A program printed a line.
@@ -58,6 +61,11 @@ impl Events {
         self.receiver.recv().unwrap_or(Event::Asked)
     }
 
+    /// The next event, if one comes in time.
+    pub fn within(&self, limit: Duration) -> Option<Event> {
+        self.receiver.recv_timeout(limit).ok()
+    }
+
     /// From here on a second ctrl-c ends this process at once, and on their leashes its children.
     pub fn end_at_once_from_here(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -73,7 +81,10 @@ impl Events {
 
     /// Shows what was printed and not shown yet. Readers may still be at it, so it waits a moment for more.
     pub fn show_remaining(&self, screen: &Screen) {
-        while let Ok(event) = self.receiver.recv_timeout(Duration::from_millis(20)) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while Instant::now() < deadline
+            && let Some(event) = self.within(Duration::from_millis(20))
+        {
             if let Event::Line(line) = event {
                 self.show(screen, &line);
             }

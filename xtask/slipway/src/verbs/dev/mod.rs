@@ -3,7 +3,7 @@
 mod events;
 mod port;
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,10 +11,11 @@ use rustix::process::Signal;
 use xshell::cmd;
 
 use self::events::{Event, Events};
-use super::db::{self, Development};
+use super::db;
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::output::count;
+use crate::postgres::Cluster;
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 use crate::reload::{Build, Generation, Service};
 use crate::secrets;
@@ -23,6 +24,8 @@ use crate::secrets;
 #[command(after_help = "Example: cargo xtask dev\n\nCtrl-C stops the service, and PostgreSQL with its last user; the data stay.")]
 pub struct Args {}
 
+/// How often readiness is looked at.
+const READY_POLL: Duration = Duration::from_millis(2);
 /// How long `[dev.processes]` may take to end; the leash kills what takes longer than five seconds.
 const PROCESSES_GRACE: Duration = Duration::from_secs(8);
 
@@ -42,15 +45,15 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     // cargo works while the server starts.
     let build = Build::start(&launcher, repository.name(), context.screen.color())?;
     let mut shown = Shown { context, repository: &repository, first };
-    let development = db::open(context, &repository, &launcher)?;
-    shown.postgres(&development, started.elapsed());
+    let cluster = db::open(context, &repository, &launcher)?;
+    shown.postgres(&cluster, started.elapsed());
     let built = build.finish(&launcher)?;
     db::report_build(context, &built);
 
     let values = secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
     shown.secrets(&values);
     let migrating = Instant::now();
-    let (report, loaded) = db::migrate_and_load(&repository, &launcher, &development, &built.binary)?;
+    let (report, loaded) = db::migrate_and_load(&repository, &launcher, &cluster, repository.name(), &built.binary)?;
     shown.migrations(report.applied.len(), loaded, migrating.elapsed());
 
     let port = port::claim(context, *repository.config.service.port.get_ref(), &repository.workspace.root)?;
@@ -61,21 +64,26 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
         binary: built.binary,
         listener: &port.listener,
         admin,
-        database_url: development.cluster.url(repository.name()),
+        database_url: cluster.url(repository.name()),
         values: &values.values,
         masked: &values.masked,
         declared: repository.config.secrets.names.keys().cloned().collect(),
     };
     let mut service = Service::start(&launcher, generation)?;
     events.lines.read(repository.name(), &mut service.child)?;
-    if let Err(error) = service.wait_ready(&launcher) {
-        events.show_remaining(&context.screen);
-        return Err(error);
+    let mut ended = wait_ready(context, &launcher, &events, &mut service, &mut processes)?;
+    if ended.is_none() {
+        shown.ready(&cluster, &port, values.values.len(), started.elapsed());
+        ended = Some(follow(context, &events, &mut service, &mut processes)?);
     }
-    shown.ready(&development, &port, values.values.len(), started.elapsed());
-    let ended = follow(context, &events, &mut service, &mut processes)?;
-    stop(context, &events, service, processes, development)?;
-    ended.map_or(Ok(ExitCode::SUCCESS), Err)
+    stop(context, &events, service, processes, cluster)?;
+    match ended {
+        Some(Ended::ByItself(code)) => Err(Failure::new(Code::Failed, format!("the service ended with code {code}"))
+            .why("what it printed last is above")
+            .next("cargo xtask dev")
+            .into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn start_processes(
@@ -87,42 +95,78 @@ fn start_processes(
     for (name, command) in &repository.config.dev.processes {
         let command = command.get_ref();
         let start = Start::new(cmd!(launcher.shell, "sh -c {command}"), Kind::Tool, Leash::Group);
-        let pipes = [std::process::Stdio::piped(), std::process::Stdio::piped()];
-        let [stdout, stderr] = pipes;
-        let mut child = launcher.start(start.outputs(stdout, stderr))?;
+        let mut child = launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?;
         events.lines.read(name, &mut child)?;
         processes.push((name.clone(), child));
     }
     Ok(processes)
 }
 
-/// Shows what the programs print, until ctrl-c, or until the service ends by itself: that is an error.
+/// Why the service runs no more, or is about to.
+enum Ended {
+    /// Ctrl-C.
+    Asked,
+    /// Its own end, with this code.
+    ByItself(u8),
+}
+
+/// Waits until the service is ready, as long as it lives and nobody asks to stop: then it gives why not.
+fn wait_ready(
+    context: &Context,
+    launcher: &Launcher<'_>,
+    events: &Events,
+    service: &mut Service,
+    processes: &mut Vec<(String, Child)>,
+) -> Result<Option<Ended>> {
+    loop {
+        if service.is_ready(launcher) {
+            return Ok(None);
+        }
+        while let Some(event) = events.within(READY_POLL) {
+            if let Some(ended) = handle(context, events, event, service, processes)? {
+                return Ok(Some(ended));
+            }
+        }
+    }
+}
+
+/// Shows what the programs print, until ctrl-c, or until the service ends by itself.
 fn follow(
     context: &Context,
     events: &Events,
     service: &mut Service,
     processes: &mut Vec<(String, Child)>,
-) -> Result<Option<anyhow::Error>> {
+) -> Result<Ended> {
     loop {
-        match events.next() {
-            Event::Line(line) => events.show(&context.screen, &line),
-            Event::Asked => return Ok(None),
-            Event::ChildEnded => {
-                let mut running = Vec::new();
-                for (name, mut child) in std::mem::take(processes) {
-                    match child.ended()? {
-                        Some(code) => context.screen.failed(&name, &format!("ended with code {code}"), None),
-                        None => running.push((name, child)),
-                    }
-                }
-                *processes = running;
-                if let Some(code) = service.child.ended()? {
-                    let what = format!("the service ended with code {code}");
-                    return Ok(Some(Failure::new(Code::Failed, what).next("cargo xtask dev").into()));
-                }
-            }
+        if let Some(ended) = handle(context, events, events.next(), service, processes)? {
+            return Ok(ended);
         }
     }
+}
+
+fn handle(
+    context: &Context,
+    events: &Events,
+    event: Event,
+    service: &mut Service,
+    processes: &mut Vec<(String, Child)>,
+) -> Result<Option<Ended>> {
+    match event {
+        Event::Line(line) => events.show(&context.screen, &line),
+        Event::Asked => return Ok(Some(Ended::Asked)),
+        Event::ChildEnded => {
+            let mut running = Vec::new();
+            for (name, mut child) in std::mem::take(processes) {
+                match child.ended()? {
+                    Some(code) => context.screen.failed(&name, &format!("ended with code {code}"), None),
+                    None => running.push((name, child)),
+                }
+            }
+            *processes = running;
+            return Ok(service.child.ended()?.map(Ended::ByItself));
+        }
+    }
+    Ok(None)
 }
 
 /// The service first, so that it can finish what it has begun; then its neighbours; then the server, unless
@@ -132,7 +176,7 @@ fn stop(
     events: &Events,
     mut service: Service,
     processes: Vec<(String, Child)>,
-    development: Development,
+    cluster: Cluster,
 ) -> Result<()> {
     events.end_at_once_from_here();
     let started = Instant::now();
@@ -142,7 +186,7 @@ fn stop(
         child.stop(&[(Signal::TERM, PROCESSES_GRACE)])?;
     }
     events.show_remaining(&context.screen);
-    let stopped = development.cluster.leave()?;
+    let stopped = cluster.leave()?;
     let service = if code == 0 { format!("drained {drained}") } else { format!("ended with code {code}") };
     let postgres = if stopped { "postgres stopped, data kept" } else { "postgres stays up for its other users" };
     context.screen.done("service", &format!("{service}; {postgres}. Again: cargo xtask dev"), None);
@@ -157,11 +201,11 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn postgres(&mut self, development: &Development, took: Duration) {
+    fn postgres(&mut self, cluster: &Cluster, took: Duration) {
         if !self.first {
             return;
         }
-        let Some(server) = development.cluster.folder().server() else { return };
+        let Some(server) = cluster.folder().server() else { return };
         let versions = self.repository.config.postgres.versions.get_ref();
         let prd = versions.first().filter(|major| *major != server.major());
         let prd = prd.map(|major| format!("; prd runs {major}")).unwrap_or_default();
@@ -187,13 +231,13 @@ impl Shown<'_> {
         }
     }
 
-    fn ready(&mut self, development: &Development, port: &port::Port, values: usize, took: Duration) {
+    fn ready(&mut self, cluster: &Cluster, port: &port::Port, values: usize, took: Duration) {
         let screen = &self.context.screen;
         if self.first {
             screen.done("ready", "", Some(took));
             screen.line("");
         } else {
-            let server = development.cluster.folder().server();
+            let server = cluster.folder().server();
             let version = server.map_or_else(|| "?".to_owned(), |server| server.version);
             let name = self.repository.name();
             let took = crate::output::seconds(took);

@@ -40,7 +40,7 @@ pub fn claim(context: &Context, wanted: u16, root: &Path) -> Result<Port> {
     let mut port = Port { listener, number, note: None, _claim: claim };
     if number != wanted {
         let holder = folder.join(wanted.to_string());
-        let held = !Lock::is_free(&holder)?;
+        let held = Lock::is_owned(&holder)?;
         let who = match std::fs::read_to_string(&holder) {
             Ok(root) if held => format!("`dev` in {}", context.env.tilde(Path::new(&root))),
             _ => "another program".to_owned(),
