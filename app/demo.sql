@@ -14,7 +14,8 @@ insert into links (slug, target) values
     ('travel',     'https://people.example.com/policies/travel')
 on conflict do nothing;
 
--- Weekdays are busy, weekends quiet, the use grows over the year; the rest is a hash, so every load is the same.
+-- Weekdays are busy, weekends quiet, some weeks are better, and the use doubles over the year. All else is a hash of
+-- the day and the name: no two links look alike, and chance has no part in it.
 insert into clicks (slug, day, count)
 select slug, day, count
 from (
@@ -22,13 +23,14 @@ from (
            day::date as day,
            round(popular.weight
                  * case extract(isodow from day) when 6 then 0.12 when 7 then 0.08 when 5 then 0.8 else 1 end
-                 * (0.6 + 0.4 * extract(doy from day)::numeric / 366)
+                 * (1 - 0.5 * (today - day::date) / 364.0)
+                 * (0.75 + 0.5 * (abs(hashtext(to_char(day, 'IYYY-IW'))::bigint) % 1000) / 1000.0)
                  * (0.7 + 0.6 * (abs(hashtext(popular.slug || day::date)::bigint) % 1000) / 1000.0))::bigint as count
     from (values ('wiki', 60), ('oncall', 22), ('roadmap', 14), ('holidays', 5), ('expenses', 11), ('incidents', 8),
                  ('onboarding', 4), ('lunch', 35), ('brand', 3), ('all-hands', 6), ('dashboards', 27), ('travel', 2))
              as popular (slug, weight),
-         generate_series((now() at time zone 'utc')::date - 364, (now() at time zone 'utc')::date, interval '1 day')
-             as day
+         (select (now() at time zone 'utc')::date as today) as clock,
+         generate_series(today - 364, today, interval '1 day') as day
 ) as demo
 join links using (slug)
 where count > 0

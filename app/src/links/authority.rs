@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use url::Url;
 
 use super::App;
@@ -28,6 +29,10 @@ impl Authority {
 
     fn new(host: &str, port: Option<u16>) -> Self {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
+        // Typed at localhost, a target at 127.0.0.1 is this service all the same.
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let host =
+            if address.is_ok_and(|address| address.is_loopback()) { "localhost".to_owned() } else { host };
         match port {
             None | Some(80 | 443) => Self(host),
             Some(port) => Self(format!("{host}:{port}")),
@@ -60,6 +65,10 @@ mod tests {
             assert_eq!(Authority::of_header(same), place, "{same}");
         }
         assert_ne!(Authority::of_header("go.example.com:8080"), place);
+        let here = Authority::of_header("localhost:8080");
+        for same in ["127.0.0.1:8080", "[::1]:8080", "127.1.2.3:8080"] {
+            assert_eq!(Authority::of_header(same), here, "{same}");
+        }
         assert_eq!(Url::parse("https://go.example.com/x").ok().as_ref().and_then(Authority::of_url), place);
     }
 }

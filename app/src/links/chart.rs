@@ -1,4 +1,4 @@
-//! Clicks by day as bars. Only the numbers are made here; pages/chart.svg draws them.
+//! Clicks by day as bars. Only the numbers are made here; pages/chart.html draws them.
 
 use super::store::Day;
 

@@ -21,7 +21,11 @@ const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 ///
 /// Only links that exist are counted, so it has at most one entry a link and day.
 #[derive(Debug, Default)]
-pub struct Clicks(Mutex<HashMap<(Slug, i32), i64>>);
+pub struct Clicks {
+    waiting: Mutex<HashMap<(Slug, i32), i64>>,
+    /// Held by whoever writes, so that the last write of a run also waits for the one before it.
+    writing: tokio::sync::Mutex<()>,
+}
 
 impl Clicks {
     /// Counts one click, now.
@@ -51,7 +55,9 @@ impl Clicks {
     /// The database did not take the clicks; they wait for the next time. If it took them and the answer was lost,
     /// they are counted twice: the smaller wrong.
     pub async fn write(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let taken = std::mem::take(&mut *self.lock());
+        let _alone = self.writing.lock().await;
+        // A copy: a write that fails, or is given up on, has taken nothing away.
+        let taken = self.lock().clone();
         if taken.is_empty() {
             return Ok(());
         }
@@ -63,19 +69,20 @@ impl Clicks {
             days.push(*day);
             counts.push(*count);
         }
-        let written = sqlx::query(sql::COUNT).bind(slugs).bind(days).bind(counts).execute(pool).await;
-        if written.is_err() {
-            let mut waiting = self.lock();
-            for (key, count) in taken {
-                *waiting.entry(key).or_default() += count;
+        sqlx::query(sql::COUNT).bind(slugs).bind(days).bind(counts).execute(pool).await?;
+        let mut waiting = self.lock();
+        for (key, count) in taken {
+            if let Some(now) = waiting.get_mut(&key) {
+                *now -= count;
             }
         }
-        written.map(|_| ())
+        waiting.retain(|_, count| *count > 0);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Slug, i32), i64>> {
         // Nothing panics while it holds the lock, and a map of counts is never half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,7 +33,7 @@ impl Readiness {
         loop {
             let answer = match timeout(PATIENCE, ask(&options, connection.take())).await {
                 Ok(answer) => answer,
-                Err(_) => Err(sqlx::Error::PoolTimedOut),
+                Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
             };
             self.note(&answer);
             connection = answer.ok();

@@ -1,9 +1,14 @@
 //! Wrong command lines and environments: each ends with a code and a text, before anything is served.
 
 use crate::service::BINARY;
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const URL: (&str, &str) = ("DATABASE_URL", "postgres://postgres@localhost/links?host=/nonexistent");
+
+/// Far longer than a refusal takes, the probe's own two seconds included.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Bad {
     arguments: &'static [&'static str],
@@ -77,16 +82,31 @@ const TABLE: &[Bad] = &[
     bad(&["probe", "ready", "--admin-listen", "nowhere"], &[], 2, "expected host:port"),
 ];
 
+/// How the binary ends. One that takes the configuration would serve for ever: it is killed, and its code is missed.
+fn end(arguments: &[&str], environment: &[(&str, &str)], stdin: Stdio) -> Output {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
+
 #[test]
 fn each_ends_with_its_code_and_text() {
     for Bad { arguments, environment, code, text } in TABLE {
-        let output = Command::new(BINARY)
-            .args(*arguments)
-            .env_clear()
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = end(arguments, environment, Stdio::null());
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(*code), "{arguments:?} {environment:?}: {error}");
         assert!(error.contains(text), "{arguments:?} {environment:?}: {error}");
@@ -98,13 +118,7 @@ fn each_ends_with_its_code_and_text() {
 #[test]
 fn a_socket_that_does_not_listen_is_refused() {
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let output = Command::new(BINARY)
-        .args(["serve", "--listen", "fd:0"])
-        .env_clear()
-        .envs([URL])
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(datagrams)))
-        .output()
-        .unwrap();
+    let output = end(&["serve", "--listen", "fd:0"], &[URL], OwnedFd::from(datagrams).into());
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("not a listening TCP socket"));
 }

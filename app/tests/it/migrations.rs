@@ -107,7 +107,7 @@ async fn a_failing_migration_changes_nothing_and_the_next_run_goes_on() {
     let (code, out, err) = migrate(&database, &[]);
     assert_eq!(code, 1);
     assert!(out.starts_with("applied 0001_links.sql"), "{out}");
-    assert!(err.starts_with("error: 0002_clicks failed: ") && err.contains("already exists"), "{err}");
+    assert!(err.starts_with("error: 0002_clicks.sql: ") && err.contains("already exists"), "{err}");
     connection.execute("drop table clicks").await.unwrap();
     let (code, out, _) = migrate(&database, &[]);
     assert_eq!(code, 0);

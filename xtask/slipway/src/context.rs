@@ -1,6 +1,6 @@
 //! What a verb works with: the environment, the screen, and this repository.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,7 +12,7 @@ use crate::output::Screen;
 use crate::postgres::{Folder, Places, Plan};
 use crate::process::Launcher;
 use crate::verbs::db;
-use crate::workspace::{Env, Workspace};
+use crate::workspace::{Env, MIGRATIONS, Workspace};
 
 /// The run of one verb.
 pub struct Context {
@@ -36,6 +36,11 @@ impl Repository {
     /// The service's package, binary and database.
     pub(crate) fn name(&self) -> &str {
         self.config.service.name.get_ref()
+    }
+
+    /// The folder of the service's migrations.
+    pub(crate) fn migrations(&self) -> PathBuf {
+        self.workspace.root.join(MIGRATIONS)
     }
 
     /// The folder of the development cluster.
@@ -74,7 +79,11 @@ impl Context {
             bin: config.postgres.bin.as_ref().map(|bin| workspace.root.join(bin.get_ref())),
             places: Places {
                 root: "/".into(),
-                path: path.split(':').map(Into::into).filter(|folder: &std::path::PathBuf| folder.is_absolute()).collect(),
+                path: path
+                    .split(':')
+                    .map(Into::into)
+                    .filter(|folder: &std::path::PathBuf| folder.is_absolute())
+                    .collect(),
                 home: self.env.home().map(Path::to_path_buf),
                 system: self.env.system.clone(),
                 root_user: self.env.uid == 0,

@@ -46,6 +46,8 @@ impl Code {
 pub struct Failure {
     /// The exit code of the tool.
     pub code: u8,
+    /// What another program said, shown as it said it: a compiler's errors.
+    pub said: Option<String>,
     /// One line: what failed.
     pub what: String,
     /// Lines below it, each with a label such as `found` or `why`.
@@ -57,12 +59,18 @@ pub struct Failure {
 impl Failure {
     /// A failure of `code` that says `what`.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Failure { code: code as u8, what: what.into(), facts: Vec::new(), next: Vec::new() }
+        Failure { code: code as u8, said: None, what: what.into(), facts: Vec::new(), next: Vec::new() }
     }
 
     /// This run was asked to end by a signal; `code` is 128 and its number.
     pub fn interrupted(code: u8) -> Self {
-        Failure { code, what: "interrupted".to_owned(), facts: Vec::new(), next: Vec::new() }
+        Failure { code, said: None, what: "interrupted".to_owned(), facts: Vec::new(), next: Vec::new() }
+    }
+
+    /// Shows first what another program said.
+    pub fn said(mut self, text: impl Into<String>) -> Self {
+        self.said = Some(text.into());
+        self
     }
 
     /// Adds a labelled line; text of several lines is shown below its label.

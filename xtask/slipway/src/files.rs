@@ -39,7 +39,10 @@ pub fn own_folder(path: &Path, uid: u32) -> Result<()> {
     let found = fs::symlink_metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     if !found.is_dir() || found.uid() != uid {
         let what = match found.is_dir() {
-            true => format!("it belongs to uid {}, we are {uid}; whoever owns it could read our data", found.uid()),
+            true => format!(
+                "it belongs to uid {}, we are {uid}; whoever owns it could read our data",
+                found.uid()
+            ),
             false => "it is a link or a file; whoever made it could lead us elsewhere".to_owned(),
         };
         return Err(Failure::new(Code::Failed, format!("{} is not a folder of ours", path.display()))

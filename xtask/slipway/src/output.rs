@@ -111,6 +111,7 @@ impl Screen {
 
     /// The first line of a run.
     pub fn headline(&self, text: &str) {
+        self.clear();
         self.line(&self.paint("1", text));
     }
 
@@ -125,8 +126,7 @@ impl Screen {
     }
 
     fn step(&self, color: &str, mark: &str, thing: &str, fact: &str, took: Option<Duration>) {
-        self.lock().step = None;
-        self.spinner.set_message("");
+        self.clear();
         let text = format!("{thing:<11} {fact}");
         let line = match took {
             Some(took) => {
@@ -159,8 +159,7 @@ impl Screen {
 
     /// An error: what, labelled facts, and what to type next.
     pub fn error(&self, error: &anyhow::Error) {
-        self.lock().step = None;
-        self.spinner.finish_and_clear();
+        self.clear();
         let head = self.paint("1;31", "error");
         let Some(failure) = error.downcast_ref::<Failure>() else {
             self.line(&format!("{head}: {error}"));
@@ -170,6 +169,9 @@ impl Screen {
             }
             return;
         };
+        if let Some(said) = &failure.said {
+            self.line(said);
+        }
         self.line(&format!("{head}: {}", failure.what));
         for (label, text) in &failure.facts {
             self.labelled(label, text);
@@ -205,7 +207,10 @@ impl Progress for Screen {
         let now = Instant::now();
         let step = match &mut state.step {
             Some(step) if step.thing == thing => step,
-            other => other.insert(Step { thing: thing.to_owned(), since: now, said: now }),
+            other => {
+                self.spinner.reset();
+                other.insert(Step { thing: thing.to_owned(), since: now, said: now })
+            }
         };
         let (elapsed, silent) = (now - step.since, now - step.said);
         if !self.spinner.is_hidden() {

@@ -189,7 +189,8 @@ impl<'a> Launcher<'a> {
     ///
     /// Call it from the main thread: the parent-death signal follows the thread that started the child.
     pub fn start(&self, start: Start<'_>) -> Result<Child> {
-        let Start { command: mut inner, kind, leash, account, masked, streams: [stdin, stdout, stderr] } = start;
+        let Start { command: mut inner, kind, leash, account, masked, streams: [stdin, stdout, stderr] } =
+            start;
         self.clean(&mut inner, kind, masked);
         let mut command = self.own_program();
         command.arg(EXEC_VERB).arg(format!("--parent={}", std::process::id()));
@@ -266,7 +267,8 @@ impl Child {
     /// child, once, for it to finish.
     pub fn pass_signals_on(&self) -> Result<Passing> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot handle signals")?;
-        let (pid, handle, last) = (Pid::from_child(&self.child), signals.handle(), Arc::new(AtomicI32::new(0)));
+        let (pid, handle, last) =
+            (Pid::from_child(&self.child), signals.handle(), Arc::new(AtomicI32::new(0)));
         let seen = last.clone();
         std::thread::spawn(move || {
             for signal in signals.forever().filter_map(Signal::from_named_raw) {

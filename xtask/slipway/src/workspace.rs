@@ -143,10 +143,11 @@ impl Workspace {
     /// Walks up from the current folder to the nearest xtask.toml. Asks neither cargo nor git: cargo's
     /// answer would cost a hundred milliseconds, and in a worktree `.git` is a file.
     pub fn find(env: &Env) -> Result<Self> {
-        let root = env.cwd.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file()).ok_or_else(|| {
-            Failure::new(Code::Usage, format!("no {CONFIG_FILE} in {} or above", env.cwd.display()))
-                .next("cd into a repository that has one")
-        })?;
+        let root =
+            env.cwd.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file()).ok_or_else(|| {
+                Failure::new(Code::Usage, format!("no {CONFIG_FILE} in {} or above", env.cwd.display()))
+                    .next("cd into a repository that has one")
+            })?;
         let root = root.canonicalize().with_context(|| format!("cannot resolve {}", root.display()))?;
         let name = short_hash(root.as_os_str().as_encoded_bytes());
         let state = match env.uid {

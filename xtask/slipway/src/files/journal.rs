@@ -37,7 +37,8 @@ impl Journal {
         let mut renames = Vec::new();
         let mut staged_files = Vec::new();
         for (target, bytes) in self.writes {
-            let staged = stage(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
+            let staged =
+                stage(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
             renames.push(Rename { staged: staged.path().to_path_buf(), target });
             staged_files.push(staged.into_temp_path());
         }
@@ -63,7 +64,9 @@ impl Journal {
                 Ok(()) => sync_parent(&target)?,
                 // Renamed before the cut.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot write {}", target.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot write {}", target.display()));
+                }
             }
         }
         fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -80,7 +83,12 @@ mod tests {
             .into_iter()
             .flatten()
             .flatten()
-            .map(|entry| (entry.file_name().into_string().unwrap_or_default(), fs::read_to_string(entry.path()).unwrap_or_default()))
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().unwrap_or_default(),
+                    fs::read_to_string(entry.path()).unwrap_or_default(),
+                )
+            })
             .collect();
         found.sort();
         found

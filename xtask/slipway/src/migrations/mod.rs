@@ -27,10 +27,14 @@ pub struct Applied {
     pub ms: u64,
 }
 
-/// Applies what is pending, with the service's binary.
-pub fn apply(launcher: &Launcher<'_>, binary: &Path, url: &str) -> Result<Report> {
+/// Applies what is pending, with the service's binary, after a look at the files below `folder`.
+pub fn apply(launcher: &Launcher<'_>, binary: &Path, url: &str, folder: &Path) -> Result<Report> {
+    files(folder)?;
     let command = cmd!(launcher.shell, "{binary} migrate --json").env("DATABASE_URL", url);
-    let said = launcher.read(command, Kind::Tool)?;
+    let said = launcher.read(command, Kind::Tool).map_err(|error| match error.downcast::<Failure>() {
+        Ok(failure) => Failure { what: "the database was not migrated".to_owned(), ..failure }.into(),
+        Err(error) => error,
+    })?;
     serde_json::from_str(&said).with_context(|| format!("the service's `migrate --json` said {said:?}"))
 }
 
@@ -64,7 +68,28 @@ pub fn files(folder: &Path) -> Result<Vec<Migration>> {
         }
     }
     found.sort();
-    Ok(found)
+    match found.windows(2).find(|pair| pair[0].version == pair[1].version) {
+        None => Ok(found),
+        Some(pair) => {
+            Err(twice(folder, &pair[0], &pair[1], found.last().map_or(0, |last| last.version)).into())
+        }
+    }
+}
+
+/// What two branches that both made a migration end in.
+fn twice(folder: &Path, one: &Migration, two: &Migration, last: i64) -> Failure {
+    let rest = two.file.split_once('_').map_or("", |(_, rest)| rest);
+    let (from, to) = (folder.join(&two.file), folder.join(format!("{:04}_{rest}", last + 1)));
+    Failure::new(
+        Code::Usage,
+        format!("two migrations have the number {}: {} and {}", one.version, one.file, two.file),
+    )
+    .why("only one of them would ever be applied")
+    .next(format!(
+        "git mv {} {}      (the one that is not applied anywhere yet)",
+        from.display(),
+        to.display()
+    ))
 }
 
 /// Makes the file of a new, empty migration below `folder`, numbered after the last one.
@@ -73,7 +98,8 @@ pub fn create(folder: &Path, what: &str) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let last = files(folder)?.last().map_or(0, |migration| migration.version);
     let path = folder.join(format!("{:04}_{name}.sql", last + 1));
-    let text = format!("-- {what}: forward only. One change that the version before this one can live with.\n");
+    let text =
+        format!("-- {what}: forward only. One change that the version before this one can live with.\n");
     files::write_atomic(&path, text.as_bytes())?;
     Ok(path)
 }
@@ -101,6 +127,13 @@ mod tests {
         for expected in ["0001_links.sql", "0002_links.sql"] {
             assert_eq!(create(&folder, "links")?, folder.join(expected));
         }
+        fs::write(folder.join("0002_other.sql"), "")?;
+        let twice = files(&folder).map_err(|error| error.to_string());
+        assert_eq!(
+            twice,
+            Err("two migrations have the number 2: 0002_links.sql and 0002_other.sql".to_owned())
+        );
+        fs::remove_file(folder.join("0002_other.sql"))?;
         fs::write(folder.join("0041_gap.sql"), "")?;
         assert_eq!(create(&folder, "Add notes")?, folder.join("0042_add_notes.sql"));
         Ok(())

@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn an_account_comes_from_its_own_line_and_is_never_root() {
-        let passwd = "root:x:0:0::/root:/bin/sh\nmypostgres:x:7:8::/:\npostgres:x:101:104::/:\nevil:x:0:0::/:\n";
+        let passwd =
+            "root:x:0:0::/root:/bin/sh\nmypostgres:x:7:8::/:\npostgres:x:101:104::/:\nevil:x:0:0::/:\n";
         assert_eq!(named(passwd, "postgres"), Some(Account { uid: 101, gid: 104 }));
         assert_eq!(named(passwd, "evil"), None);
         assert_eq!(named(passwd, "nobody"), None);

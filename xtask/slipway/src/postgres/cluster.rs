@@ -55,6 +55,17 @@ pub struct Cluster {
     users: Lock,
 }
 
+/// What became of a server that was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// We were its last user.
+    Stopped,
+    /// Others use it.
+    InUse,
+    /// Nobody uses it, and whoever asked for its URL may still come.
+    InGrace,
+}
+
 impl Cluster {
     /// Joins the server of the plan's folder, or starts it. Waits as long as the server needs: a recovery
     /// may take minutes, and a dead server is noticed at once.
@@ -89,8 +100,7 @@ impl Cluster {
                 Some(0) => keeper = None,
                 Some(_) => return Err(not_started(&folder).into()),
             }
-            let log = fs::read_to_string(folder.log()).unwrap_or_default();
-            launcher.progress().working("postgres", &tail(&log, 1));
+            launcher.progress().working("postgres", "starting");
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(Cluster { plan, users })
@@ -130,17 +140,19 @@ impl Cluster {
         Ok(!Self::is_up(self.folder())?)
     }
 
-    /// Leaves the cluster; when that was its last user, waits until the server has stopped. Gives whether
-    /// it stopped.
-    pub fn leave(self) -> Result<bool> {
+    /// Leaves the cluster; when that was its last user, waits until the server has stopped.
+    pub fn leave(self) -> Result<Left> {
         let Cluster { plan: Plan { folder, .. }, users, .. } = self;
         drop(users);
         loop {
             if !Lock::is_owned(&folder.owner_lock())? {
-                return Ok(true);
+                return Ok(Left::Stopped);
             }
-            if folder.in_grace() || Self::in_use(&folder)? {
-                return Ok(false);
+            if Self::in_use(&folder)? {
+                return Ok(Left::InUse);
+            }
+            if folder.in_grace() {
+                return Ok(Left::InGrace);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -211,7 +223,10 @@ fn find_server(launcher: &Launcher<'_>, plan: &Plan) -> Result<super::Server> {
     match found {
         Ok(server) if server.major() == major => Ok(server),
         _ => Err(Failure::new(Code::Missing, format!("the development data is of PostgreSQL {major}"))
-            .why(format!("{} cannot be opened by another major, and no {major} is installed", plan.folder.data().display()))
+            .why(format!(
+                "{} cannot be opened by another major, and no {major} is installed",
+                plan.folder.data().display()
+            ))
             .next(format!("install PostgreSQL {major} again, dump what you need, then remove that folder"))
             .into()),
     }

@@ -49,22 +49,19 @@ pub struct Places {
 
 /// Folders below the root, `*` standing for any text within one name.
 const SYSTEM: &[&str] = &[
-    "usr/lib/postgresql/*/bin",                            // Debian and its kin
-    "usr/pgsql-*/bin",                                     // the PGDG packages of Fedora and its kin
-    "usr/libexec/postgresql*",                             // Alpine
-    "opt/homebrew/opt/postgresql@*/bin",                   // Homebrew on Apple silicon
-    "usr/local/opt/postgresql@*/bin",                      // Homebrew on Intel
-    "home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",      // Homebrew on Linux
-    "Applications/Postgres.app/Contents/Versions/*/bin",   // Postgres.app
-    "run/current-system/sw/bin",                           // NixOS
+    "usr/lib/postgresql/*/bin",                          // Debian and its kin
+    "usr/pgsql-*/bin",                                   // the PGDG packages of Fedora and its kin
+    "usr/libexec/postgresql*",                           // Alpine
+    "opt/homebrew/opt/postgresql@*/bin",                 // Homebrew on Apple silicon
+    "usr/local/opt/postgresql@*/bin",                    // Homebrew on Intel
+    "home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",    // Homebrew on Linux
+    "Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
+    "run/current-system/sw/bin",                         // NixOS
 ];
 
 /// Folders below the user's home.
-const HOME: &[&str] = &[
-    ".local/share/mise/installs/postgres/*/bin",
-    ".asdf/installs/postgres/*/bin",
-    ".nix-profile/bin",
-];
+const HOME: &[&str] =
+    &[".local/share/mise/installs/postgres/*/bin", ".asdf/installs/postgres/*/bin", ".nix-profile/bin"];
 
 impl Places {
     /// Every folder with a server in it, in the order in which they are preferred: PATH, the system's
@@ -162,7 +159,13 @@ mod tests {
 
     fn places(root: &Path, system: &str) -> Places {
         let home = Some(root.join("home/ada"));
-        Places { root: root.into(), path: vec![root.join("bin")], home, system: system.into(), root_user: false }
+        Places {
+            root: root.into(),
+            path: vec![root.join("bin")],
+            home,
+            system: system.into(),
+            root_user: false,
+        }
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Folder {
     /// Ends the grace.
     pub fn end_grace(&self) -> Result<()> {
         match fs::remove_file(self.path.join("grace")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot end the grace"),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context("cannot end the grace")
+            }
             _ => Ok(()),
         }
     }

@@ -142,9 +142,12 @@ impl Keeper {
             // Right after a crash the last server's processes may still hold on to its memory.
             let remains = ["pre-existing shared memory block", "postmaster.pid\" already exists"];
             if Instant::now() > deadline || !remains.iter().any(|remains| said.contains(remains)) {
-                return Err(Failure::new(Code::Failed, format!("the server ended with code {code} at its start"))
-                    .why(tail(said.trim(), 8))
-                    .into());
+                return Err(Failure::new(
+                    Code::Failed,
+                    format!("the server ended with code {code} at its start"),
+                )
+                .why(tail(said.trim(), 8))
+                .into());
             }
             std::thread::sleep(Duration::from_millis(100));
         }

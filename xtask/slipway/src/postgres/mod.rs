@@ -21,7 +21,7 @@ mod keeper;
 mod psql;
 mod template;
 
-pub use cluster::{Cluster, Plan};
+pub use cluster::{Cluster, Left, Plan};
 pub use ephemeral::start as start_ephemeral;
 pub use find::{Places, Server};
 pub use folder::Folder;

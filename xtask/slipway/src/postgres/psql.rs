@@ -24,7 +24,10 @@ impl<'a> Psql<'a> {
     /// psql with a connection to `database`, for a terminal.
     pub fn command(&self, database: &str) -> Cmd<'a> {
         let Psql { launcher, program, socket_folder } = self;
-        cmd!(launcher.shell, "{program} --host {socket_folder} --port 5432 --username postgres --dbname {database}")
+        cmd!(
+            launcher.shell,
+            "{program} --host {socket_folder} --port 5432 --username postgres --dbname {database}"
+        )
     }
 
     /// Runs `sql` in one transaction of `database` and gives the rows, a line each, columns between `|`.
@@ -35,7 +38,8 @@ impl<'a> Psql<'a> {
 
     /// Runs a file, and then `sql`, in one transaction of `database`.
     pub fn load(&self, database: &str, file: &Path, sql: &str) -> Result<()> {
-        let quiet = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
+        let quiet =
+            ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"];
         let command = self.command(database).args(quiet).arg("--file").arg(file).arg("--command").arg(sql);
         self.launcher.read(command, Kind::Tool).map(drop)
     }
@@ -74,7 +78,8 @@ impl<'a> Psql<'a> {
 
     /// Drops a database, also one that is in use, if it is there.
     pub fn drop(&self, database: &str) -> Result<()> {
-        self.query("postgres", &format!("drop database if exists {} with (force)", identifier(database))).map(drop)
+        self.query("postgres", &format!("drop database if exists {} with (force)", identifier(database)))
+            .map(drop)
     }
 }
 

@@ -77,11 +77,15 @@ pub(super) fn copy(template: &Path, data: &Path, account: Option<Account>, durab
 
 /// PostgreSQL refuses a data folder that others can enter, whatever the umask.
 fn make_folder(path: &Path, account: Option<Account>) -> Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))?;
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
     own(path, account)
 }
 
 fn own(path: &Path, account: Option<Account>) -> Result<()> {
     let Some(Account { uid, gid }) = account else { return Ok(()) };
-    std::os::unix::fs::chown(path, Some(uid), Some(gid)).with_context(|| format!("cannot give away {}", path.display()))
+    std::os::unix::fs::chown(path, Some(uid), Some(gid))
+        .with_context(|| format!("cannot give away {}", path.display()))
 }

@@ -83,7 +83,8 @@ impl Build {
         let (mut binary, mut crates) = (None, 0);
         let (mut status, mut diagnostics) = (String::new(), Vec::new());
         loop {
-            let detail = if crates == 0 { status.clone() } else { format!("{}, {status}", count(crates, "crate")) };
+            let detail =
+                if crates == 0 { status.clone() } else { format!("{}, {status}", count(crates, "crate")) };
             launcher.progress().working("build", &detail);
             match self.said.recv_timeout(Duration::from_millis(100)) {
                 Ok(Said::Stderr(line)) => match status_of(&line) {
@@ -91,7 +92,9 @@ impl Build {
                     None => diagnostics.push(line),
                 },
                 Ok(Said::Stdout(line)) => {
-                    if let Ok(Message::CompilerArtifact { target, executable, fresh }) = serde_json::from_str(&line) {
+                    if let Ok(Message::CompilerArtifact { target, executable, fresh }) =
+                        serde_json::from_str(&line)
+                    {
                         crates += usize::from(!fresh);
                         if target.name == self.package && executable.is_some() {
                             binary = executable;
@@ -105,8 +108,13 @@ impl Build {
         let code = self.child.wait()?;
         let said = diagnostics.join("\n").trim().to_owned();
         match binary {
-            Some(binary) if code == 0 => Ok(Built { binary, crates, warnings: said, took: self.started.elapsed() }),
-            _ => Err(Failure::new(Code::Failed, format!("{} does not build", self.package)).why(said).into()),
+            Some(binary) if code == 0 => {
+                Ok(Built { binary, crates, warnings: said, took: self.started.elapsed() })
+            }
+            _ => Err(Failure::new(Code::Failed, format!("{} does not build", self.package))
+                .said(said)
+                .next("mend what the compiler says above, and then the same command")
+                .into()),
         }
     }
 }
@@ -126,7 +134,15 @@ fn status_of(line: &str) -> Option<String> {
     let plain = strip_color(line);
     let (verb, rest) = plain.trim_start().split_once(' ')?;
     let verbs = [
-        "Adding", "Blocking", "Building", "Compiling", "Downloaded", "Downloading", "Finished", "Fresh", "Locking",
+        "Adding",
+        "Blocking",
+        "Building",
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Finished",
+        "Fresh",
+        "Locking",
         "Updating",
     ];
     // cargo right-aligns its verbs; a diagnostic starts at the left.
@@ -146,7 +162,10 @@ mod tests {
         for (line, status) in [
             ("   Compiling sqlx-core v0.9.0", Some("sqlx-core v0.9.0")),
             ("\x1b[1m\x1b[92m   Compiling\x1b[0m links v0.1.0 (/srv/app)", Some("links v0.1.0")),
-            ("    Blocking waiting for file lock on build directory", Some("Blocking waiting for file lock on build directory")),
+            (
+                "    Blocking waiting for file lock on build directory",
+                Some("Blocking waiting for file lock on build directory"),
+            ),
             ("error[E0308]: mismatched types", None),
             ("warning: unused variable", None),
             ("Compiling is a word in a message", None),

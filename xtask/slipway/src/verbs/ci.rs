@@ -49,13 +49,11 @@ impl Step {
         match self {
             Step::Fmt => fmt(context, report),
             Step::Lint => lint(context, report),
-            Step::Test => {
-                test::run_observed(context, &test::Args::default(), &mut |line| {
-                    if let Some((file, line, column)) = panic_place(line) {
-                        report.error(file, line, column, "a test panicked here");
-                    }
-                })
-            }
+            Step::Test => test::run_observed(context, &test::Args::default(), &mut |line| {
+                if let Some((file, line, column)) = panic_place(line) {
+                    report.error(file, line, column, "a test panicked here");
+                }
+            }),
         }
     }
 }
@@ -95,10 +93,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 fn fmt(context: &Context, report: &mut Report<'_>) -> Result<u8> {
     let root = context.repository()?.workspace.root;
     let launcher = context.launcher(&root)?;
-    let command = cmd!(launcher.shell, "cargo fmt --all --check");
+    let color = if context.screen.color() { "always" } else { "never" };
+    let command = cmd!(launcher.shell, "cargo fmt --all --check -- --color {color}");
     let code = test::watch(context, &launcher, command, &[], &mut |line| {
         // "Diff in /srv/links/app/src/main.rs:3:"
-        let place = line.strip_prefix("Diff in ").and_then(|rest| rest.trim_end_matches(':').rsplit_once(':'));
+        let place =
+            line.strip_prefix("Diff in ").and_then(|rest| rest.trim_end_matches(':').rsplit_once(':'));
         if let Some((file, line)) = place {
             let file = file.strip_prefix(&format!("{}/", root.display())).unwrap_or(file);
             report.error(file, line, "1", "not formatted: cargo fmt --all");

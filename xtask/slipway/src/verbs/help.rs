@@ -18,11 +18,8 @@ pub struct Args {
 
 /// Verbs by group. A verb that is in no group belongs to the repository; tests hold that each of ours is in
 /// exactly one.
-const GROUPS: &[(&str, &[&str])] = &[
-    ("Daily", &["dev", "test", "db"]),
-    ("Ship", &["ci"]),
-    ("Once", &["help"]),
-];
+const GROUPS: &[(&str, &[&str])] =
+    &[("Daily", &["dev", "test", "db"]), ("Ship", &["ci"]), ("Once", &["help"])];
 
 /// Gives the command its names and its overview.
 pub fn shape(command: Command, env: &Env) -> Command {
@@ -56,7 +53,8 @@ fn overview(command: &Command, name: &str) -> String {
             text += &line(if index == 0 { group } else { "" }, verb);
         }
     }
-    let ours = command.get_subcommands().filter(|verb| !verb.is_hide_set() && group_of(verb.get_name()).is_none());
+    let ours =
+        command.get_subcommands().filter(|verb| !verb.is_hide_set() && group_of(verb.get_name()).is_none());
     for (index, verb) in ours.enumerate() {
         text += &line(if index == 0 { "Ours" } else { "" }, verb);
     }

@@ -18,7 +18,9 @@ use crate::reload::Build;
 use crate::secrets;
 
 #[derive(clap::Args, Default)]
-#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test -- redirect\n  cargo xtask test -- --package links")]
+#[command(
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test -- redirect\n  cargo xtask test -- --package links"
+)]
 pub struct Args {
     /// Given to cargo nextest run, or to cargo test where nextest is not installed
     #[arg(last = true)]
@@ -75,7 +77,11 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
 }
 
 /// A fresh server with one migrated database on it, which no test changes.
-fn template(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<(Cluster, String)> {
+fn template(
+    context: &Context,
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+) -> Result<(Cluster, String)> {
     let started = Instant::now();
     let build = Build::start(launcher, repository.name(), context.screen.color())?;
     repository.workspace.prepare(&context.env)?;
@@ -92,8 +98,13 @@ fn template(context: &Context, repository: &Repository, launcher: &Launcher<'_>)
     db::report_build(context, &built);
     let template = format!("{}_template", repository.name());
     cluster.psql(launcher).create(&template)?;
-    let report = migrations::apply(launcher, &built.binary, &cluster.url(&template))?;
-    context.screen.done("template", &format!("{} applied; each test gets a copy", report.applied.len()), None);
+    let report =
+        migrations::apply(launcher, &built.binary, &cluster.url(&template), &repository.migrations())?;
+    context.screen.done(
+        "template",
+        &format!("{} applied; each test gets a copy", report.applied.len()),
+        None,
+    );
     Ok((cluster, template))
 }
 
@@ -156,14 +167,20 @@ impl Runner {
 
     fn command<'a>(&self, launcher: &'a Launcher<'_>, args: &[String], color: bool) -> Cmd<'a> {
         let color = if color { "always" } else { "never" };
-        let chosen = args.iter().any(|arg| arg == "-p" || arg.starts_with("--package") || arg == "--workspace");
+        let chosen =
+            args.iter().any(|arg| arg == "-p" || arg.starts_with("--package") || arg == "--workspace");
         let scope = if chosen { None } else { Some("--workspace") };
         let sh = &launcher.shell;
         match self {
             Runner::Nextest => {
-                cmd!(sh, "cargo nextest run --cargo-profile serve --no-fail-fast --color {color} {scope...} {args...}")
+                cmd!(
+                    sh,
+                    "cargo nextest run --cargo-profile serve --no-fail-fast --color {color} {scope...} {args...}"
+                )
             }
-            Runner::Cargo => cmd!(sh, "cargo test --profile serve --no-fail-fast --color {color} {scope...} {args...}"),
+            Runner::Cargo => {
+                cmd!(sh, "cargo test --profile serve --no-fail-fast --color {color} {scope...} {args...}")
+            }
         }
     }
 }
@@ -183,7 +200,9 @@ impl Totals {
         let counts = match runner {
             // "     Summary [   0.5s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped", once; the results
             // of single tests that it shows look like cargo's
-            Runner::Nextest => plain.trim_start().strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: ")),
+            Runner::Nextest => {
+                plain.trim_start().strip_prefix("Summary [").and_then(|rest| rest.split_once(" run: "))
+            }
             // "test result: ok. 3 passed; 0 failed; 1 ignored; …", once for each binary
             Runner::Cargo => plain.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")),
         };

@@ -29,7 +29,7 @@ impl Case {
     pub fn with_service() -> Self {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture");
         let read = |name: &str| std::fs::read_to_string(fixture.join(name)).unwrap();
-        Case::new().file("Cargo.toml", &read("manifest.toml")).file("src/main.rs", &read("tiny.rs"))
+        Case::new().file("Cargo.toml", read("manifest.toml")).file("src/main.rs", read("tiny.rs"))
     }
 
     pub fn root(&self) -> PathBuf {
@@ -67,7 +67,9 @@ impl Case {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
         command.args(words).current_dir(self.root().join(&self.below)).stdin(Stdio::null());
         // What the runner of these tests was given must not reach the case.
-        for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "DATABASE_URL"] {
+        for name in
+            ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "DATABASE_URL"]
+        {
             command.env_remove(name);
         }
         // Template clusters are shared by all cases, and survive the run as every cache does.
@@ -122,7 +124,10 @@ impl Drop for Case {
     fn drop(&mut self) {
         // A broken configuration has no state either.
         let ran = self.run("db status --json");
-        let Some(data) = ran.stdout.split("\"data\":\"").nth(1).and_then(|rest| rest.split('"').next()) else { return };
+        let Some(data) = ran.stdout.split("\"data\":\"").nth(1).and_then(|rest| rest.split('"').next())
+        else {
+            return;
+        };
         self.run("db stop --force");
         // <state>/cluster/data; root's state is outside the repository.
         let state = Path::new(data).parent().and_then(Path::parent).unwrap().to_path_buf();
@@ -192,7 +197,9 @@ impl Running {
             std::thread::spawn(move || {
                 let mut bytes = [0; 4096];
                 while let Ok(count) = stream.read(&mut bytes) {
-                    if count == 0 || sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err() {
+                    if count == 0
+                        || sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err()
+                    {
                         break;
                     }
                 }
@@ -230,7 +237,8 @@ impl Running {
 
     /// Sends a signal to the command alone, as `kill` does.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status().unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -258,12 +266,16 @@ pub fn processes_in(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let proc = entry.path();
-        let Some(pid) = proc.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else { continue };
+        let Some(pid) = proc.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else {
+            continue;
+        };
         let command = std::fs::read(proc.join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
         let cwd = std::fs::read_link(proc.join("cwd")).unwrap_or_default();
         // A zombie has neither.
-        if pid != std::process::id() && (cwd.starts_with(&folder) || command.contains(folder.to_str().unwrap())) {
+        if pid != std::process::id()
+            && (cwd.starts_with(&folder) || command.contains(folder.to_str().unwrap()))
+        {
             found.push(format!("{pid} {command}"));
         }
     }
@@ -275,7 +287,8 @@ pub fn processes_in(folder: &Path) -> Vec<String> {
 pub fn nothing_left(folders: &[PathBuf]) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let left: Vec<String> = folders.iter().filter(|folder| folder.exists()).flat_map(|folder| processes_in(folder)).collect();
+        let left: Vec<String> =
+            folders.iter().filter(|folder| folder.exists()).flat_map(|folder| processes_in(folder)).collect();
         if left.is_empty() {
             return;
         }
@@ -287,12 +300,14 @@ pub fn nothing_left(folders: &[PathBuf]) {
 /// A GET on loopback: status and body.
 pub fn get(url: &str) -> (u16, String) {
     use std::io::Write as _;
-    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap_or((url.trim_start_matches("http://"), ""));
+    let (host, path) =
+        url.trim_start_matches("http://").split_once('/').unwrap_or((url.trim_start_matches("http://"), ""));
     let mut stream = std::net::TcpStream::connect(host.replace("localhost", "127.0.0.1")).unwrap();
     let request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let status = text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no HTTP: {text}"));
+    let status =
+        text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no HTTP: {text}"));
     (status, text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }

@@ -9,12 +9,20 @@ fn steps_are_groups_with_annotations_and_a_summary_under_actions() {
         .file("tests/one.rs", "#[test]\nfn fails() {\n    panic!(\"on purpose\")\n}\n")
         .file("build.rs", "fn   main() {}\n");
     let summary = case.root().join("summary.md");
-    let case = case
-        .env("GITHUB_ACTIONS", "true")
-        .env("CI", "true")
-        .env("GITHUB_STEP_SUMMARY", summary.display());
-    case.run("ci fmt").code(1).says(&["::group::ci fmt", "::error file=build.rs,line=1,col=1::", "::endgroup::", "error: failed: fmt"]);
-    case.run("ci lint").code(1).says(&["::group::ci lint", "unused variable", "::error file=src/main.rs,line=2,col=9::", "::endgroup::"]);
+    let case =
+        case.env("GITHUB_ACTIONS", "true").env("CI", "true").env("GITHUB_STEP_SUMMARY", summary.display());
+    case.run("ci fmt").code(1).says(&[
+        "::group::ci fmt",
+        "::error file=build.rs,line=1,col=1::",
+        "::endgroup::",
+        "error: failed: fmt",
+    ]);
+    case.run("ci lint").code(1).says(&[
+        "::group::ci lint",
+        "unused variable",
+        "::error file=src/main.rs,line=2,col=9::",
+        "::endgroup::",
+    ]);
     // The service of this case cannot migrate; its test step fails before a test runs, and says why.
     case.run("ci test").code(1).says(&["::group::ci test", "error: ", "::endgroup::"]);
     let written = std::fs::read_to_string(summary).unwrap();
@@ -26,7 +34,9 @@ fn a_test_that_panics_is_annotated_where_it_did() {
     let case = Case::with_service()
         .file("tests/one.rs", "#[test]\nfn fails() {\n    panic!(\"on purpose\")\n}\n")
         .env("GITHUB_ACTIONS", "true");
-    case.run("ci test").code(1).says(&["::error file=tests/one.rs,line=3,col=5::a test panicked here", "0 passed, 1 failed"]);
+    case.run("ci test")
+        .code(1)
+        .says(&["::error file=tests/one.rs,line=3,col=5::a test panicked here", "0 passed, 1 failed"]);
 }
 
 #[test]

@@ -23,9 +23,25 @@ fn the_overview_is_the_same_by_every_way_and_fits_a_terminal() {
 #[test]
 fn every_verb_has_help_with_an_example() {
     let case = Case::new();
-    for verb in ["dev", "test", "db", "ci", "help", "db psql", "db status", "db migrate", "db new", "db reset", "db stop"] {
+    for verb in [
+        "dev",
+        "test",
+        "db",
+        "ci",
+        "help",
+        "db psql",
+        "db status",
+        "db migrate",
+        "db new",
+        "db reset",
+        "db stop",
+    ] {
         let ran = case.run(&format!("help {verb}")).code(0);
-        assert!(ran.stdout.contains("Example") && ran.stdout.contains("cargo xtask"), "{verb}: {}", ran.stdout);
+        assert!(
+            ran.stdout.contains("Example") && ran.stdout.contains("cargo xtask"),
+            "{verb}: {}",
+            ran.stdout
+        );
     }
 }
 

@@ -53,7 +53,8 @@ fn the_development_server_is_durable() {
 
 #[test]
 fn psql_passes_its_code_through_and_hears_no_stray_variables() {
-    let case = Case::new().env("PGHOST", "192.0.2.1").env("PGDATABASE", "prd").env("PGOPTIONS", "-c nonsense=1");
+    let case =
+        Case::new().env("PGHOST", "192.0.2.1").env("PGDATABASE", "prd").env("PGOPTIONS", "-c nonsense=1");
     case.run_words(&["db", "psql", "--", "-Atc", "select current_database()"]).code(0).prints("tiny\n");
     case.run_words(&["db", "psql", "--", "-c", "select nonsense"]).code(1).says(&["nonsense"]);
     // stdin is empty: psql ends, nothing waits.
@@ -74,7 +75,8 @@ fn committed_rows_survive_any_kill() {
         // The keeper, then the server itself.
         let victim = if round % 2 == 0 { "__cluster" } else { "-D " };
         let processes = crate::case::processes_in(Path::new(&data).parent().unwrap());
-        let line = processes.iter().find(|line| line.contains(victim)).unwrap_or_else(|| panic!("{processes:#?}"));
+        let line =
+            processes.iter().find(|line| line.contains(victim)).unwrap_or_else(|| panic!("{processes:#?}"));
         let pid = line.split(' ').next().unwrap();
         assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
         let rows = case.run_words(&["db", "psql", "--", "-Atc", "select count(*) from t"]).code(0).stdout;
@@ -140,7 +142,8 @@ fn reset_makes_a_new_database_with_the_demo_data() {
         .file("demo.sql", "create table demo as select 7 as i;");
     case.run_words(&["db", "psql", "--", "-qc", "create table old (i int)"]).code(0);
     case.run("db reset --yes").code(0).says(&["is new", "demo data loaded"]);
-    case.run_words(&["db", "psql", "--", "-Atc", "select to_regclass('old') is null, i from demo"]).prints("t|7\n");
+    case.run_words(&["db", "psql", "--", "-Atc", "select to_regclass('old') is null, i from demo"])
+        .prints("t|7\n");
 }
 
 #[test]
@@ -172,5 +175,10 @@ fn data_of_a_major_that_is_gone_are_kept_and_explained() {
     let data = case.status("data");
     nothing_left(&[data.clone().into()]);
     std::fs::write(Path::new(&data).join("PG_VERSION"), "9\n").unwrap();
-    case.run("db url").code(5).says(&["error: the development data is of PostgreSQL 9", "why", "next", "install PostgreSQL 9"]);
+    case.run("db url").code(5).says(&[
+        "error: the development data is of PostgreSQL 9",
+        "why",
+        "next",
+        "install PostgreSQL 9",
+    ]);
 }

@@ -21,7 +21,8 @@ fn from_nothing_to_a_url_and_back_to_nothing() {
     let case = Case::with_service().file("xtask.toml", config(""));
     let mut dev = case.start("dev");
     dev.until(READY);
-    for said in ["first run", "✓ postgres", "✓ build", "✓ secrets", "✓ migrations", "✓ ready", "open"] {
+    for said in ["first run", "✓ postgres", "✓ build", "✓ secrets", "✓ migrations", "✓ ready", "open"]
+    {
         assert!(dev.text.contains(said), "{said}: {}", dev.text);
     }
     assert_eq!(get(&url(&dev)), (200, "tiny".to_owned()));
@@ -66,7 +67,8 @@ fn the_service_gets_what_is_declared_and_not_what_the_shell_has() {
 #[test]
 fn a_port_in_use_is_passed_over_and_its_holder_named() {
     let taken = config("");
-    let (one, two) = (Case::with_service().file("xtask.toml", &taken), Case::with_service().file("xtask.toml", &taken));
+    let (one, two) =
+        (Case::with_service().file("xtask.toml", &taken), Case::with_service().file("xtask.toml", &taken));
     let (mut first, mut second) = (one.start("dev"), two.start("dev"));
     first.until(READY);
     second.until(READY);
@@ -151,7 +153,8 @@ fn dev_and_psql_share_a_server_and_the_last_one_stops_it() {
 #[test]
 fn a_killed_dev_leaves_nothing_at_any_moment() {
     let whole = std::env::var("SLIPWAY_SOAK").is_ok();
-    let case = Case::with_service().file("xtask.toml", config("[dev.processes]\nclock = \"sleep 1000; true\"\n"));
+    let case =
+        Case::with_service().file("xtask.toml", config("[dev.processes]\nclock = \"sleep 1000; true\"\n"));
     let mut folders = vec![case.root()];
     for round in 0..if whole { 20 } else { 4 } {
         let mut dev = case.start("dev");

@@ -97,7 +97,10 @@ fn words(sources: &Sources, words: &[&str], fenced: impl Fn(&str) -> bool) -> Ve
     for (path, text) in sources.iter().filter(|(path, _)| fenced(path)) {
         for (number, line) in code(text) {
             found.extend(
-                words.iter().filter(|word| line.contains(**word)).map(|word| format!("{path}:{number}: {word}")),
+                words
+                    .iter()
+                    .filter(|word| line.contains(**word))
+                    .map(|word| format!("{path}:{number}: {word}")),
             );
         }
     }
@@ -107,8 +110,22 @@ fn words(sources: &Sources, words: &[&str], fenced: impl Fn(&str) -> bool) -> Ve
 /// No engine prints, prompts, exits or reads the environment, or knows clap.
 fn engines_that_talk(sources: &Sources) -> Vec<String> {
     let talk = [
-        "print!", "println!", "eprint!", "eprintln!", "dbg!", "stdout()", "stderr()", "stdin()", "dialoguer",
-        "indicatif", "clap", "process::exit", "std::env", "env::var", "env!(", "is_terminal",
+        "print!",
+        "println!",
+        "eprint!",
+        "eprintln!",
+        "dbg!",
+        "stdout()",
+        "stderr()",
+        "stdin()",
+        "dialoguer",
+        "indicatif",
+        "clap",
+        "process::exit",
+        "std::env",
+        "env::var",
+        "env!(",
+        "is_terminal",
     ];
     // A child's pipes are not ours.
     let streams = |line: &String| !line.contains("stdout()") && !line.contains("stderr()");
@@ -166,7 +183,9 @@ fn the_environment_and_children_have_one_place_each() {
 #[test]
 fn clippy_knows_the_fences_too() {
     let fences = std::fs::read_to_string(root().join("clippy.toml")).unwrap();
-    for method in ["Command::spawn", "Command::output", "Command::status", "xshell::Cmd::run", "env::var", "exit"] {
+    for method in
+        ["Command::spawn", "Command::output", "Command::status", "xshell::Cmd::run", "env::var", "exit"]
+    {
         assert!(fences.contains(method), "{method}");
     }
 }
@@ -191,7 +210,8 @@ fn the_tool_has_at_most_85_crates() {
 
 #[test]
 fn no_file_of_the_tool_is_longer_than_400_lines() {
-    let long: Vec<_> = sources().into_iter().filter(|(_, text)| text.lines().count() > 400).map(|(path, _)| path).collect();
+    let long: Vec<_> =
+        sources().into_iter().filter(|(_, text)| text.lines().count() > 400).map(|(path, _)| path).collect();
     assert_eq!(long, Vec::<String>::new());
 }
 

@@ -35,28 +35,102 @@ const MISTAKES: &[Row] = &[
     // xtask.toml: place, text, suggestion, known keys.
     ("", "db status", 2, &["xtask.toml:1:1: missing field `service`"]),
     ("[service]\n", "db status", 2, &["xtask.toml:1:1: missing field `name`"]),
-    ("[service]\nname = 7\n", "db status", 2, &["xtask.toml:2:8: invalid type: integer `7`, expected a string"]),
-    ("[service]\nname = \"Links\"\n", "dev", 2, &["xtask.toml:2:8: `Links` cannot name a package", "next", "lower-case"]),
+    (
+        "[service]\nname = 7\n",
+        "db status",
+        2,
+        &["xtask.toml:2:8: invalid type: integer `7`, expected a string"],
+    ),
+    (
+        "[service]\nname = \"Links\"\n",
+        "dev",
+        2,
+        &["xtask.toml:2:8: `Links` cannot name a package", "next", "lower-case"],
+    ),
     ("[service]\nname = \"a b\"\n", "test", 2, &["xtask.toml:2:8: `a b` cannot name a package"]),
-    ("[service]\nname = \"x\"\nprot = 1\n", "dev", 2, &["xtask.toml:3:1: unknown key `prot` in [service]", "did you mean `port`? known keys: name, port"]),
+    (
+        "[service]\nname = \"x\"\nprot = 1\n",
+        "dev",
+        2,
+        &["xtask.toml:3:1: unknown key `prot` in [service]", "did you mean `port`? known keys: name, port"],
+    ),
     ("[service]\nname = \"x\"\nport = 0\n", "dev", 2, &["xtask.toml:3:8: port 0", "next", "port = 8080"]),
     ("[service]\nname = \"x\"\nport = 70000\n", "dev", 2, &["xtask.toml:3:8: ", "70000"]),
     ("[service]\nname = \"x\"\nport = \"80\"\n", "dev", 2, &["xtask.toml:3:8: invalid type: string"]),
     ("[service\n", "dev", 2, &["xtask.toml:1:9: "]),
     ("+[service]\n", "dev", 2, &["xtask.toml:3:", "duplicate"]),
-    ("+[postgres]\nversion = [\"17\"]\n", "db status", 2, &["xtask.toml:4:1: unknown key `version` in [postgres]", "next", "did you mean `versions`? known keys: versions, bin"]),
+    (
+        "+[postgres]\nversion = [\"17\"]\n",
+        "db status",
+        2,
+        &[
+            "xtask.toml:4:1: unknown key `version` in [postgres]",
+            "next",
+            "did you mean `versions`? known keys: versions, bin",
+        ],
+    ),
     ("+[postgres]\nversions = []\n", "dev", 2, &["xtask.toml:4:12: `versions` names no version"]),
-    ("+[postgres]\nversions = [\"17.2\"]\n", "dev", 2, &["xtask.toml:4:12: `17.2` is not a major version", "majors only"]),
-    ("+[postgres]\nversions = \"17\"\n", "dev", 2, &["xtask.toml:4:12: invalid type: string \"17\", expected a sequence"]),
-    ("+[postgres]\nversions = [\"99\"]\n", "db url", 5, &["error: no PostgreSQL here that fits", "found", "wants 99", "next"]),
-    ("+[postgres]\nbin = \"nowhere\"\n", "db url", 5, &["error: no PostgreSQL in ", "nowhere", "next", "remove `bin`"]),
-    ("+[zzz]\n", "dev", 2, &["xtask.toml:3:2: unknown key `zzz`", "known keys: service, postgres, dev, secrets"]),
-    ("+[dev]\ndemo = 1\n", "dev", 2, &["xtask.toml:4:1: unknown key `demo` in [dev]", "did you mean `demo-data`?"]),
+    (
+        "+[postgres]\nversions = [\"17.2\"]\n",
+        "dev",
+        2,
+        &["xtask.toml:4:12: `17.2` is not a major version", "majors only"],
+    ),
+    (
+        "+[postgres]\nversions = \"17\"\n",
+        "dev",
+        2,
+        &["xtask.toml:4:12: invalid type: string \"17\", expected a sequence"],
+    ),
+    (
+        "+[postgres]\nversions = [\"99\"]\n",
+        "db url",
+        5,
+        &["error: no PostgreSQL here that fits", "found", "wants 99", "next"],
+    ),
+    (
+        "+[postgres]\nbin = \"nowhere\"\n",
+        "db url",
+        5,
+        &["error: no PostgreSQL in ", "nowhere", "next", "remove `bin`"],
+    ),
+    (
+        "+[zzz]\n",
+        "dev",
+        2,
+        &["xtask.toml:3:2: unknown key `zzz`", "known keys: service, postgres, dev, secrets"],
+    ),
+    (
+        "+[dev]\ndemo = 1\n",
+        "dev",
+        2,
+        &["xtask.toml:4:1: unknown key `demo` in [dev]", "did you mean `demo-data`?"],
+    ),
     ("+[dev.processes]\nredis = \" \"\n", "dev", 2, &["xtask.toml:4:9: the process `redis` has no command"]),
-    ("+[secrets.names]\nEDIT_TOKEN = { abuot = \"x\" }\n", "dev", 2, &["xtask.toml:4:16: unknown key `abuot` in [secrets.names.*]", "did you mean `about`?"]),
-    ("+[secrets.names]\nEDIT_TOKEN = { dev = \"x\" }\n", "dev", 2, &["xtask.toml:4:14: missing field `about`"]),
-    ("+[secrets.names]\nedit = { about = \"x\" }\n", "dev", 2, &["xtask.toml:4:8: `edit` is not the name of an environment variable", "upper-case"]),
-    ("+[secrets.names]\nDATABASE_URL = { about = \"x\", provided = true, dev = \"postgres://prd\" }\n", "dev", 2, &["xtask.toml:4:16: DATABASE_URL is provided by this tool and cannot have a `dev` value", "next"]),
+    (
+        "+[secrets.names]\nEDIT_TOKEN = { abuot = \"x\" }\n",
+        "dev",
+        2,
+        &["xtask.toml:4:16: unknown key `abuot` in [secrets.names.*]", "did you mean `about`?"],
+    ),
+    (
+        "+[secrets.names]\nEDIT_TOKEN = { dev = \"x\" }\n",
+        "dev",
+        2,
+        &["xtask.toml:4:14: missing field `about`"],
+    ),
+    (
+        "+[secrets.names]\nedit = { about = \"x\" }\n",
+        "dev",
+        2,
+        &["xtask.toml:4:8: `edit` is not the name of an environment variable", "upper-case"],
+    ),
+    (
+        "+[secrets.names]\nDATABASE_URL = { about = \"x\", provided = true, dev = \"postgres://prd\" }\n",
+        "dev",
+        2,
+        &["xtask.toml:4:16: DATABASE_URL is provided by this tool and cannot have a `dev` value", "next"],
+    ),
     ("+\u{feff}é = 1\n", "dev", 2, &["xtask.toml:3:"]),
 ];
 
@@ -64,12 +138,15 @@ const MISTAKES: &[Row] = &[
 fn every_mistake_has_its_code_and_its_text() {
     assert!(MISTAKES.len() >= 30);
     for (config, line, code, texts) in MISTAKES {
-        let config = config.strip_prefix('+').map_or_else(|| (*config).to_owned(), |more| format!("{CONFIG}{more}"));
+        let config =
+            config.strip_prefix('+').map_or_else(|| (*config).to_owned(), |more| format!("{CONFIG}{more}"));
         let ran = Case::new().file("xtask.toml", &config).run(line).code(*code).says(texts);
         assert_eq!(ran.stdout, "", "`{line}` printed on stdout");
         assert!(!ran.stderr.contains("RUST_BACKTRACE") && !ran.stderr.contains("panicked"), "{}", ran.stderr);
         // Every one leads on: by a line of ours, or by clap's.
-        let leads = ran.stderr.contains("  next ") || ran.stderr.contains("--help") || ran.stderr.contains("Options ");
+        let leads = ran.stderr.contains("  next ")
+            || ran.stderr.contains("--help")
+            || ran.stderr.contains("Options ");
         assert!(leads || line.starts_with("__"), "{}", ran.stderr);
     }
 }
@@ -111,13 +188,22 @@ fn a_folder_of_somebody_else_is_not_used_as_state() {
 #[test]
 fn a_service_that_does_not_build_is_shown_as_the_compiler_shows_it() {
     let case = Case::with_service().file("src/main.rs", "fn main() { let x: u8 = \"one\"; }");
-    case.run("dev").code(1).says(&["error: tiny does not build", "why", "mismatched types", "src/main.rs:1:"]);
+    case.run("dev").code(1).says(&[
+        "mismatched types",
+        "src/main.rs:1:",
+        "error: tiny does not build",
+        "next",
+    ]);
 }
 
 #[test]
 fn a_service_that_ends_before_it_is_ready_is_an_error_with_its_last_words() {
     let case = Case::with_service().env("TINY_FAILS", 1);
-    case.run("dev").code(1).says(&["cannot start, said on purpose", "error: the service ended with code 9", "next"]);
+    case.run("dev").code(1).says(&[
+        "cannot start, said on purpose",
+        "error: the service ended with code 9",
+        "next",
+    ]);
 }
 
 #[test]
@@ -133,5 +219,8 @@ fn demo_data_with_a_mistake_are_an_error_with_its_line() {
         .file("demo.sql", "create table t (i int);\nselect nonsense;\n");
     case.run("dev").code(1).says(&["error: psql failed", "demo.sql:2", "nonsense"]);
     // Nothing of it stays: the next run loads all of it.
-    case.file("demo.sql", "create table t (i int);\n").run("db reset --yes").code(0).says(&["demo data loaded"]);
+    case.file("demo.sql", "create table t (i int);\n")
+        .run("db reset --yes")
+        .code(0)
+        .says(&["demo data loaded"]);
 }

@@ -7,9 +7,22 @@ fn every_verb_ends_or_runs_without_input() {
     let case = Case::with_service().file("tests/one.rs", "#[test]\nfn one() {}\n");
     // Every verb of the overview and of `db`; `dev` runs, the others end.
     let ends = [
-        ("help", 0), ("help codes", 0), ("--version", 0), ("--help", 0), ("test", 0), ("db url", 0), ("db psql", 0),
-        ("db status", 0), ("db migrate", 0), ("db migrate -n", 0), ("db new one", 0), ("db reset", 2),
-        ("db reset --yes", 0), ("db reset -n", 0), ("db stop", 0), ("ci fmt", 1),
+        ("help", 0),
+        ("help codes", 0),
+        ("--version", 0),
+        ("--help", 0),
+        ("test", 0),
+        ("db url", 0),
+        ("db psql", 0),
+        ("db status", 0),
+        ("db migrate", 0),
+        ("db migrate -n", 0),
+        ("db new one", 0),
+        ("db reset", 2),
+        ("db reset --yes", 0),
+        ("db reset -n", 0),
+        ("db stop", 0),
+        ("ci fmt", 1),
     ];
     for (line, code) in ends {
         let ran = case.run(line);

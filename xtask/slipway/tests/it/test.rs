@@ -51,7 +51,9 @@ fn tests_run_on_a_server_of_their_own_with_the_defaults_and_end_in_a_total() {
 
 #[test]
 fn without_nextest_cargo_test_runs_them_with_a_total_over_all_binaries() {
-    let case = case(TESTS).file("tests/two.rs", "#[test] fn fails() { panic!(\"on purpose\") }").env("PATH", without_nextest());
+    let case = case(TESTS)
+        .file("tests/two.rs", "#[test] fn fails() { panic!(\"on purpose\") }")
+        .env("PATH", without_nextest());
     let ran = case.run("test").code(1).says(&["on purpose", "✗ test", "3 tests with cargo test"]);
     assert_eq!(ran.stderr.trim_end().lines().last(), Some("2 passed, 1 failed, 1 skipped"));
 }
@@ -88,11 +90,14 @@ fn the_tests_server_is_fast_and_not_durable() {
 
 #[test]
 fn interrupted_tests_leave_nothing() {
-    let case = case("#[test] fn slow() { println!(\"sleeping\"); std::thread::sleep(std::time::Duration::from_secs(600)) }");
+    let case = case(
+        "#[test] fn slow() { println!(\"sleeping\"); std::thread::sleep(std::time::Duration::from_secs(600)) }",
+    );
     for (signal, code) in [("INT", 130), ("TERM", 143), ("KILL", 137)] {
         let mut tests = case.start("test -- --no-capture");
         tests.until("sleeping");
-        let server = tests.text.split("of this run alone, in ").nth(1).unwrap().split_whitespace().next().unwrap();
+        let server =
+            tests.text.split("of this run alone, in ").nth(1).unwrap().split_whitespace().next().unwrap();
         let folder = std::path::PathBuf::from(server);
         assert!(folder.is_dir());
         tests.signal(signal);

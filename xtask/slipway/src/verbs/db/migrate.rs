@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::migrations;
 use crate::postgres::Cluster;
-use crate::workspace::MIGRATIONS;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db migrate --dry-run")]
@@ -28,11 +27,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             Some(cluster) => pending(&repository, &launcher, &cluster)?,
             // A dry run starts no server; a cluster that is down is as the last run left it.
             None if repository.cluster_folder().data().is_dir() => {
-                return Err(Failure::new(Code::Failed, "the server is down, so nobody knows what is pending")
-                    .next("cargo xtask db url, and then the same command")
-                    .into());
+                return Err(Failure::new(
+                    Code::Failed,
+                    "the server is down, so nobody knows what is pending",
+                )
+                .next("cargo xtask db url, and then the same command")
+                .into());
             }
-            None => migrations::files(&repository.workspace.root.join(MIGRATIONS))?,
+            None => migrations::files(&repository.migrations())?,
         };
         for migration in &pending {
             screen.data(&migration.file);
@@ -42,7 +44,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let built = super::build(context, &repository, &launcher)?;
     let cluster = super::open(context, &repository, &launcher)?;
-    let report = migrations::apply(&launcher, &built.binary, &cluster.url(repository.name()))?;
+    let report = migrations::apply(
+        &launcher,
+        &built.binary,
+        &cluster.url(repository.name()),
+        &repository.migrations(),
+    )?;
     for migration in &report.applied {
         screen.done("applied", &format!("{} {} ms", migration.name, migration.ms), None);
     }

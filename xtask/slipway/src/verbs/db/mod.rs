@@ -23,7 +23,9 @@ use crate::process::Launcher;
 use crate::reload::{Build, Built};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask db psql\n  cargo xtask db new add_notes\n  psql \"$(cargo xtask db url)\"")]
+#[command(
+    after_help = "Examples:\n  cargo xtask db psql\n  cargo xtask db new add_notes\n  psql \"$(cargo xtask db url)\""
+)]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -113,7 +115,7 @@ pub(super) fn migrate_and_load(
     database: &str,
     binary: &Path,
 ) -> Result<(Report, bool)> {
-    let report = migrations::apply(launcher, binary, &cluster.url(database))?;
+    let report = migrations::apply(launcher, binary, &cluster.url(database), &repository.migrations())?;
     let Some(demo) = &repository.config.dev.demo_data else { return Ok((report, false)) };
     // Two callers at once: the second one sees what the first has loaded.
     let _lock = Lock::exclusive(&cluster.folder().path().join("demo-data.lock"))?;
@@ -142,7 +144,7 @@ pub fn load(context: &Context, path: &str) -> Result<ExitCode> {
     let started = std::time::Instant::now();
     let cluster = open(context, &repository, &launcher)?;
     let built = build(context, &repository, &launcher)?;
-    migrations::apply(&launcher, &built.binary, &cluster.url(repository.name()))?;
+    migrations::apply(&launcher, &built.binary, &cluster.url(repository.name()), &repository.migrations())?;
     load_demo(&launcher, &cluster, repository.name(), &repository.workspace.root.join(path))?;
     context.screen.done("loaded", path, Some(started.elapsed()));
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::migrations;
-use crate::workspace::MIGRATIONS;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db new add_notes")]
@@ -17,8 +16,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let repository = context.repository()?;
-    let root = &repository.workspace.root;
-    let path = migrations::create(&root.join(MIGRATIONS), &args.name)?;
+    let path = migrations::create(&repository.migrations(), &args.name)?;
     context.screen.data(&repository.workspace.relative(&path).display().to_string());
     Ok(ExitCode::SUCCESS)
 }

@@ -23,7 +23,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.dry_run {
         let folder = repository.cluster_folder();
         let data = repository.workspace.relative(folder.path()).display().to_string();
-        context.screen.done("reset", &format!("would drop and make again the database {name} in {data}"), None);
+        context.screen.done(
+            "reset",
+            &format!("would drop and make again the database {name} in {data}"),
+            None,
+        );
         return Ok(ExitCode::SUCCESS);
     }
     context.confirm(&format!("Drop the development database {name} and all that is in it?"))?;

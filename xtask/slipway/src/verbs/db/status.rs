@@ -9,7 +9,6 @@ use crate::context::{Context, Repository};
 use crate::migrations::{self, Migration};
 use crate::postgres::Cluster;
 use crate::process::Launcher;
-use crate::workspace::MIGRATIONS;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db status --json")]
@@ -43,8 +42,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let screen = &context.screen;
     let data = repository.workspace.relative(folder.path()).display().to_string();
     match (running, version) {
-        (true, version) => screen.done("postgres", &format!("{} is up; {data}", version.unwrap_or("?")), None),
-        (false, Some(version)) => screen.done("postgres", &format!("{version} is down, data kept in {data}"), None),
+        (true, version) => {
+            screen.done("postgres", &format!("{} is up; {data}", version.unwrap_or("?")), None)
+        }
+        (false, Some(version)) => {
+            screen.done("postgres", &format!("{version} is down, data kept in {data}"), None)
+        }
         (false, None) => screen.done("postgres", "no cluster yet: cargo xtask dev", None),
     }
     if let Some(url) = url {
@@ -56,15 +59,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Some(pending) => {
             let names: Vec<&str> = pending.iter().map(|one| one.file.as_str()).collect();
             screen.failed("migrations", &format!("{} pending: {}", names.len(), names.join(", ")), None);
+            screen.line("    next      cargo xtask db migrate");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The migrations that have a file and are not in the database, which need not exist yet.
-pub(super) fn pending(repository: &Repository, launcher: &Launcher<'_>, cluster: &Cluster) -> Result<Vec<Migration>> {
+pub(super) fn pending(
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    cluster: &Cluster,
+) -> Result<Vec<Migration>> {
     let psql = cluster.psql(launcher);
-    let mut files = migrations::files(&repository.workspace.root.join(MIGRATIONS))?;
+    let mut files = migrations::files(&repository.migrations())?;
     if psql.comment(repository.name())?.is_some()
         && psql.query(repository.name(), migrations::TABLE_EXISTS)? == "t"
     {

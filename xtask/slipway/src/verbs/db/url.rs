@@ -16,6 +16,8 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     let cluster = super::open(context, &repository, &launcher)?;
     cluster.folder().extend_grace(GRACE)?;
     context.screen.data(&cluster.url(repository.name()));
-    context.screen.note("the server stays up for 10 minutes after its last user; at once down: cargo xtask db stop");
+    context
+        .screen
+        .note("the server stays up for 10 minutes after its last user; at once down: cargo xtask db stop");
     Ok(ExitCode::SUCCESS)
 }

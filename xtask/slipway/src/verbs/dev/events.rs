@@ -42,7 +42,8 @@ impl Events {
                 .context("cannot handle signals")?;
         }
         let (sender, receiver) = channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).context("cannot handle signals")?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).context("cannot handle signals")?;
         let signal_sender = sender.clone();
         std::thread::spawn(move || {
             for signal in signals.forever() {

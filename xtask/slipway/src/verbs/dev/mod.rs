@@ -15,13 +15,15 @@ use super::db;
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::output::count;
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, Left};
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 use crate::reload::{Build, Generation, Service};
 use crate::secrets;
 
 #[derive(clap::Args)]
-#[command(after_help = "Example: cargo xtask dev\n\nCtrl-C stops the service, and PostgreSQL with its last user; the data stay.")]
+#[command(
+    after_help = "Example: cargo xtask dev\n\nCtrl-C stops the service, and PostgreSQL with its last user; the data stay."
+)]
 pub struct Args {}
 
 /// How often readiness is looked at.
@@ -37,10 +39,11 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     if first {
         let (cache, state) = (context.env.tilde(&context.env.cache()), &repository.workspace.state);
         let state = repository.workspace.relative(state).display().to_string();
+        let name = repository.name();
         context.screen.headline(&format!(
-            "{} · first run: nothing is installed system-wide; cache {cache}, state {state}\n",
-            repository.name()
+            "{name} · first run: nothing is installed system-wide; cache {cache}, state {state}"
         ));
+        context.screen.line("");
     }
     // cargo works while the server starts.
     let build = Build::start(&launcher, repository.name(), context.screen.color())?;
@@ -50,10 +53,12 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     let built = build.finish(&launcher)?;
     db::report_build(context, &built);
 
-    let values = secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
+    let values =
+        secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
     shown.secrets(&values);
     let migrating = Instant::now();
-    let (report, loaded) = db::migrate_and_load(&repository, &launcher, &cluster, repository.name(), &built.binary)?;
+    let (report, loaded) =
+        db::migrate_and_load(&repository, &launcher, &cluster, repository.name(), &built.binary)?;
     shown.migrations(report.applied.len(), loaded, migrating.elapsed());
 
     let port = port::claim(context, *repository.config.service.port.get_ref(), &repository.workspace.root)?;
@@ -78,10 +83,12 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     }
     stop(context, &events, service, processes, cluster)?;
     match ended {
-        Some(Ended::ByItself(code)) => Err(Failure::new(Code::Failed, format!("the service ended with code {code}"))
-            .why("what it printed last is above")
-            .next("cargo xtask dev")
-            .into()),
+        Some(Ended::ByItself(code)) => {
+            Err(Failure::new(Code::Failed, format!("the service ended with code {code}"))
+                .why("what it printed last is above")
+                .next("cargo xtask dev")
+                .into())
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -186,9 +193,15 @@ fn stop(
         child.stop(&[(Signal::TERM, PROCESSES_GRACE)])?;
     }
     events.show_remaining(&context.screen);
-    let stopped = cluster.leave()?;
+    let left = cluster.leave()?;
     let service = if code == 0 { format!("drained {drained}") } else { format!("ended with code {code}") };
-    let postgres = if stopped { "postgres stopped, data kept" } else { "postgres stays up for its other users" };
+    let postgres = match left {
+        Left::Stopped => "postgres stopped, data kept",
+        Left::InUse => "postgres stays up for its other users",
+        Left::InGrace => {
+            "postgres stays up for up to 10 minutes, for `db url`; now down: cargo xtask db stop"
+        }
+    };
     context.screen.done("service", &format!("{service}; {postgres}. Again: cargo xtask dev"), None);
     Ok(())
 }
@@ -221,6 +234,11 @@ impl Shown<'_> {
         if !values.missing.is_empty() {
             let names = values.missing.join(", ");
             screen.note(&format!("no development value in xtask.toml [secrets.names]: {names}"));
+        }
+        let unused = values.masked.iter().filter(|name| self.context.env.var(name).is_some());
+        let unused: Vec<&str> = unused.map(String::as_str).collect();
+        if !unused.is_empty() {
+            screen.note(&format!("not taken from your shell, because masked: {}", unused.join(", ")));
         }
     }
 

@@ -42,7 +42,8 @@ pub fn claim(context: &Context, wanted: u16, root: &Path) -> Result<Port> {
         let holder = folder.join(wanted.to_string());
         let held = Lock::is_owned(&holder)?;
         let who = match std::fs::read_to_string(&holder) {
-            Ok(root) if held => format!("`dev` in {}", context.env.tilde(Path::new(&root))),
+            Ok(holder) if held && Path::new(&holder) == root => "another `dev` of this folder".to_owned(),
+            Ok(holder) if held => format!("`dev` in {}", context.env.tilde(Path::new(&holder))),
             _ => "another program".to_owned(),
         };
         port.note = Some(format!("{wanted} is held by {who}; this one: {}", port.url()));
