@@ -40,10 +40,8 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
         let (cache, state) = (context.env.tilde(&context.env.cache()), &repository.workspace.state);
         let state = repository.workspace.relative(state).display().to_string();
         let name = repository.name();
-        context.screen.headline(&format!(
-            "{name} · first run: nothing is installed system-wide; cache {cache}, state {state}"
-        ));
-        context.screen.line("");
+        context.screen.headline(&format!("{name} · first run: nothing is installed system-wide"));
+        context.screen.line(&format!("  state {state}, cache {cache}\n"));
     }
     // cargo works while the server starts.
     let build = Build::start(&launcher, repository.name(), context.screen.color())?;
