@@ -65,7 +65,7 @@ pub struct Account {
     pub gid: u32,
 }
 
-/// Starts children. One per run, made in `main`.
+/// Starts children, in one folder.
 pub struct Launcher<'a> {
     env: &'a Env,
     progress: &'a dyn Progress,
