@@ -84,10 +84,7 @@ async fn what_does_not_match_is_an_error_that_says_what_to_do() {
             "insert into _sqlx_migrations values (9999, 'later', now(), true, '\\x00', 0)",
             "error: version 9999 is applied, but this binary has no such migration\n  next  run the newer",
         ),
-        (
-            "delete from _sqlx_migrations where version = 1",
-            "error: 0001_links comes before 0002_clicks, which is applied already\n  next  give the file",
-        ),
+        ("delete from _sqlx_migrations where version = 1", "error: 0001_links comes before 00"),
     ] {
         let database = Database::new().await;
         database.connect().await.execute(change).await.unwrap();

@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Color;
-use crate::verbs::{ci, cluster, db, dev, exec, help, test};
+use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, test};
 use crate::workspace::Env;
 
 /// Slipway's verbs.
@@ -18,10 +18,12 @@ pub enum Verb {
     Dev(dev::Args),
     /// Run the tests, each on a database of its own
     Test(test::Args),
-    /// The development database: url, psql, status, migrate, new, reset, stop
+    /// Its database: url, psql, status, migrate, new, reset, dump, restore …
     Db(db::Args),
     /// What CI runs: fmt, lint, test
     Ci(ci::Args),
+    /// What is installed, what is missing, how to get it
+    Doctor(doctor::Args),
     /// Show this overview, a verb's options, or the exit codes
     Help(help::Args),
     /// Between the tool and a long-lived child
@@ -40,6 +42,7 @@ impl Verb {
             Verb::Test(args) => test::run(context, &args),
             Verb::Db(args) => db::run(context, args),
             Verb::Ci(args) => ci::run(context, &args),
+            Verb::Doctor(args) => doctor::run(context, &args),
             Verb::Help(args) => help::run(context, &args),
             Verb::Exec(args) => exec::run(&args),
             Verb::Cluster(args) => cluster::run(context, &args),
@@ -59,9 +62,20 @@ pub struct Options {
     /// Never ask; fail and name the flag instead
     #[arg(long, global = true, conflicts_with = "yes")]
     pub no_input: bool,
+    /// Where a missing PostgreSQL comes from, instead of a download
+    // Of every verb: those of a repository's own need a server too (`Context::load_sql`), and so does `ci`.
+    #[arg(long, global = true, value_enum, value_name = "HOW")]
+    pub install: Option<Install>,
     /// Colour: NO_COLOR and CLICOLOR_FORCE are heeded too
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// How a missing server is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Install {
+    /// With the system's package manager (apt, dnf, apk, pacman, zypper, brew); no system cluster is started
+    System,
 }
 
 #[derive(Parser)]

@@ -1,11 +1,14 @@
 //! xtask.toml: read whole, refused with the place of the mistake. Every key: docs/xtask-toml.md.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -50,12 +53,58 @@ pub struct Postgres {
     pub versions: Spanned<Vec<String>>,
     /// A folder with `postgres` and `initdb` in it, instead of a search.
     pub bin: Option<Spanned<String>>,
+    /// Where a server comes from when none is installed.
+    pub download: Spanned<Download>,
+    /// The line of `versions`, where it is given.
+    #[serde(skip)]
+    pub versions_line: Option<usize>,
+}
+
+/// `download = false`, or `[postgres.download]`.
+#[derive(Debug, Default)]
+pub struct Download {
+    /// Whether it is forbidden.
+    pub forbidden: bool,
+    /// A mirror's base address.
+    pub url: Option<Spanned<String>>,
+    /// An exact version, instead of the one that the tool knows.
+    pub version: Option<Spanned<String>>,
+}
+
+impl<'de> Deserialize<'de> for Download {
+    // By hand: serde's untagged enums lose the places.
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Table {
+            url: Option<Spanned<String>>,
+            version: Option<Spanned<String>>,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Download;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("false, or a table with `url`")
+            }
+
+            fn visit_bool<E>(self, allowed: bool) -> Result<Download, E> {
+                Ok(Download { forbidden: !allowed, ..Download::default() })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Download, A::Error> {
+                let Table { url, version } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Download { forbidden: false, url, version })
+            }
+        }
+        source.deserialize_any(Either)
+    }
 }
 
 impl Default for Postgres {
     fn default() -> Self {
         let versions = ["17", "16", "15", "18"].map(String::from).to_vec();
-        Postgres { versions: Spanned::new(0..0, versions), bin: None }
+        let download = Spanned::new(0..0, Download::default());
+        Postgres { versions: Spanned::new(0..0, versions), bin: None, download, versions_line: None }
     }
 }
 
@@ -100,13 +149,17 @@ fn default_masked() -> bool {
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["service", "postgres", "dev", "secrets"]),
     ("service", &["name", "port"]),
-    ("postgres", &["versions", "bin"]),
+    ("postgres", &["versions", "bin", "download"]),
+    ("postgres.download", &["url", "version"]),
     ("dev", &["demo-data", "processes"]),
     ("dev.processes", &["*"]),
     ("secrets", &["names"]),
     ("secrets.names", &["*"]),
     ("secrets.names.*", &["about", "dev", "provided", "masked"]),
 ];
+
+/// PostgreSQL's 63 bytes, less the longest ending of ours: `.migrated-` and 16 digits.
+const LONGEST_NAME: usize = 37;
 
 impl Config {
     /// Reads xtask.toml below `root`.
@@ -127,8 +180,10 @@ impl Config {
         };
         let document = DeTable::parse(text).map_err(refuse)?;
         check_keys(text, "", document.get_ref())?;
-        let config: Config = toml::from_str(text).map_err(refuse)?;
+        let mut config: Config = toml::from_str(text).map_err(refuse)?;
         config.check(text)?;
+        let versions = config.postgres.versions.span();
+        config.postgres.versions_line = (!versions.is_empty()).then(|| line(text, versions.start));
         Ok(config)
     }
 
@@ -141,12 +196,21 @@ impl Config {
                 .next("lower-case letters, digits, - and _, a letter first")
                 .into());
         }
+        if name.len() > LONGEST_NAME {
+            // PostgreSQL cuts longer names off: two databases of ours would be one.
+            let what =
+                format!("a name of {} bytes is too long for a database and what goes with it", name.len());
+            return Err(wrong(text, self.service.name.span(), &what)
+                .next(format!("at most {LONGEST_NAME} bytes"))
+                .into());
+        }
         if *self.service.port.get_ref() == 0 {
             return Err(wrong(text, self.service.port.span(), "port 0 is no port to open in a browser")
                 .next("port = 8080")
                 .into());
         }
         self.check_versions(text)?;
+        self.check_download(text)?;
         for (name, declared) in &self.secrets.names {
             check_name(text, name, declared)?;
         }
@@ -173,6 +237,36 @@ impl Config {
                 Err(wrong(text, versions.span(), &what).next("majors only: \"17\", not \"17.2\"").into())
             }
         }
+    }
+
+    fn check_download(&self, text: &str) -> Result<()> {
+        let Download { url, version, .. } = self.postgres.download.get_ref();
+        if let Some(url) = url {
+            let (scheme, rest) = url.get_ref().split_once("://").unwrap_or_default();
+            let known = ["https", "http", "file"].contains(&scheme) && !rest.is_empty();
+            if !known || url.get_ref().contains(char::is_whitespace) {
+                let what = format!("`{}` is no address to download from", url.get_ref());
+                return Err(wrong(text, url.span(), &what)
+                    .next("https://…, http://… or file:///…: the folder that has a folder for each version")
+                    .into());
+            }
+        }
+        if let Some(version) = version {
+            let numbers: Vec<&str> = version.get_ref().split('.').collect();
+            if numbers.len() != 3 || numbers.iter().any(|number| number.parse::<u16>().is_err()) {
+                let what = format!("`{}` is no exact version", version.get_ref());
+                return Err(wrong(text, version.span(), &what)
+                    .next("three numbers, as the release is called: version = \"17.9.0\"")
+                    .into());
+            }
+            if !self.postgres.versions.get_ref().iter().any(|major| *major == numbers[0]) {
+                let what = format!("`versions` does not have {}, and `version` is one of it", numbers[0]);
+                return Err(wrong(text, version.span(), &what)
+                    .next(format!("add \"{}\" to `versions`, or remove `version`", numbers[0]))
+                    .into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -222,7 +316,10 @@ fn wrong(text: &str, span: Range<usize>, what: &str) -> Failure {
 /// `xtask.toml:7:1` for a range of bytes.
 fn place(text: &str, span: Range<usize>) -> String {
     let before = text.get(..span.start).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{CONFIG_FILE}:{line}:{column}")
+    format!("{CONFIG_FILE}:{}:{column}", line(text, span.start))
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }

@@ -7,9 +7,10 @@ use anyhow::Result;
 
 use crate::cli::Options;
 use crate::config::Config;
+use crate::download::{LOCK_FILE, Pins};
 use crate::failure::{Code, Failure};
 use crate::output::Screen;
-use crate::postgres::{Folder, Places, Plan};
+use crate::postgres::{Folder, Life, Places, Plan};
 use crate::process::Launcher;
 use crate::verbs::db;
 use crate::workspace::{Env, MIGRATIONS, Workspace};
@@ -43,10 +44,19 @@ impl Repository {
         self.workspace.root.join(MIGRATIONS)
     }
 
+    /// The sums of what is downloaded.
+    pub(crate) fn pins(&self) -> Pins {
+        pins(&self.workspace)
+    }
+
     /// The folder of the development cluster.
     pub(crate) fn cluster_folder(&self) -> Folder {
-        Folder::new(self.workspace.state.join("cluster"))
+        Folder::new(self.workspace.cluster())
     }
+}
+
+fn pins(workspace: &Workspace) -> Pins {
+    Pins { path: workspace.root.join(LOCK_FILE), guard: workspace.state.join("xtask.lock.guard") }
 }
 
 impl Context {
@@ -70,48 +80,64 @@ impl Context {
     /// How to join or start the development cluster.
     pub(crate) fn plan(&self, repository: &Repository) -> Plan {
         let Repository { workspace, config } = repository;
-        let path = self.env.var("PATH").unwrap_or_default();
         Plan {
             folder: repository.cluster_folder(),
             short: workspace.short.join("cluster"),
             cache: self.env.cache(),
             versions: config.postgres.versions.get_ref().clone(),
             bin: config.postgres.bin.as_ref().map(|bin| workspace.root.join(bin.get_ref())),
-            places: Places {
-                root: "/".into(),
-                path: path
-                    .split(':')
-                    .map(Into::into)
-                    .filter(|folder: &std::path::PathBuf| folder.is_absolute())
-                    .collect(),
-                home: self.env.home().map(Path::to_path_buf),
-                system: self.env.system.clone(),
-                root_user: self.env.uid == 0,
-            },
+            places: self.places(Some(workspace)),
             uid: self.env.uid,
-            durable: true,
+            life: Life::Durable,
+            template: None,
+            tcp: None,
         }
+    }
+
+    /// Where servers can be; those that were downloaded, for a worktree.
+    pub(crate) fn places(&self, workspace: Option<&Workspace>) -> Places {
+        let path = self.env.var("PATH").unwrap_or_default();
+        Places {
+            root: self.env.search_root(),
+            path: path
+                .split(':')
+                .map(Into::into)
+                .filter(|folder: &std::path::PathBuf| folder.is_absolute())
+                .collect(),
+            home: self.env.home().map(Path::to_path_buf),
+            versions: self.env.cache().join("postgres/versions.json"),
+            downloads: workspace.map(|found| db::downloads(self, &pins(found))).unwrap_or_default(),
+        }
+    }
+
+    /// Whether somebody can answer a question.
+    pub(crate) fn may_ask(&self) -> bool {
+        let terminal = self.env.stdin_terminal && self.env.stderr_terminal;
+        terminal && !self.env.is_set("CI") && !self.options.no_input
     }
 
     /// Asks before something is lost. Never waits for an answer that cannot come: without a terminal, under
     /// CI or with `--no-input` it is an error that names the flag.
     pub(crate) fn confirm(&self, question: &str) -> Result<()> {
-        if self.options.yes {
-            return Ok(());
-        }
-        let terminal = self.env.stdin_terminal && self.env.stderr_terminal;
-        if !terminal || self.env.is_set("CI") || self.options.no_input {
+        if !self.options.yes && !self.may_ask() {
             return Err(Failure::new(Code::Usage, format!("{question} Nobody here can answer"))
                 .next("the same command with --yes")
                 .into());
         }
+        match self.ask(question)? {
+            true => Ok(()),
+            false => Err(Failure::new(Code::Failed, "nothing was changed").into()),
+        }
+    }
+
+    /// The answer to a question, where somebody can give it. `--yes` is one.
+    pub(crate) fn ask(&self, question: &str) -> Result<bool> {
+        if self.options.yes {
+            return Ok(true);
+        }
         self.screen.clear();
         let answer = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
-        match answer {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::new(Code::Failed, "nothing was changed").into()),
-            Err(error) => Err(Failure::new(Code::Interrupted, "nothing was changed").why(error).into()),
-        }
+        answer.map_err(|error| Failure::new(Code::Interrupted, "nothing was changed").why(error).into())
     }
 
     /// For own verbs: loads an SQL file below the root into the development database, starting the server

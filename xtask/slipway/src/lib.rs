@@ -7,18 +7,21 @@
 //!
 //! ```text
 //! verbs    cli context verbs/                       arguments, the terminal, orchestration
-//! engines  postgres/ reload/ migrations/ secrets/   know nothing of clap, of the terminal, of each other
+//! engines  postgres/ download/ packages/ reload/    know nothing of clap, of the terminal, of each other
+//!          migrations/ secrets/
 //! ground   workspace config process files net output failure
 //! ```
 
 mod cli;
 mod config;
 mod context;
+mod download;
 mod failure;
 mod files;
 mod migrations;
 mod net;
 mod output;
+mod packages;
 mod postgres;
 mod process;
 mod reload;

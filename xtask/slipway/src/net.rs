@@ -31,6 +31,11 @@ pub fn get(socket: &Path, target: &str, wait: Duration) -> io::Result<u16> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1"))
 }
 
+/// Whether nobody listens on 127.0.0.1 at `port` at this moment.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
 /// Listens on 127.0.0.1 at `port`, or at the next free one. The socket stays bound from here on: nobody
 /// else can take the port between the search and the service's start.
 pub fn listen(port: u16) -> Result<(TcpListener, u16)> {

@@ -13,8 +13,21 @@ use crate::workspace::Env;
 pub trait Progress {
     /// The step `thing` goes on; `detail` is its present state. Called often: the screen thins it out.
     fn working(&self, thing: &str, detail: &str);
+    /// The step `thing` has `done` bytes of `total`, if that is known. A screen may draw it.
+    fn amount(&self, thing: &str, detail: &str, done: u64, total: Option<u64>) {
+        self.working(thing, &format!("{detail}, {}", amount(done, total)));
+    }
     /// A command is about to start, written so that it can be pasted.
     fn command(&self, line: &str);
+}
+
+/// `12 of 31 MB`.
+fn amount(done: u64, total: Option<u64>) -> String {
+    let mb = |bytes: u64| bytes / 1_000_000;
+    match total {
+        Some(total) => format!("{} of {} MB", mb(done), mb(total)),
+        None => format!("{} MB", mb(done)),
+    }
 }
 
 /// For a process that nobody watches.
@@ -54,6 +67,8 @@ const NOTES: usize = 2;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The widest line.
 const WIDTH: usize = 96;
+/// The cells of a bar.
+const BAR: usize = 30;
 /// The column that times end at.
 const TIME_COLUMN: usize = 81;
 
@@ -123,6 +138,16 @@ impl Screen {
     /// A step failed; the error follows at the end of the run.
     pub fn failed(&self, thing: &str, fact: &str, took: Option<Duration>) {
         self.step("31", "✗", thing, fact, took);
+    }
+
+    /// Something that is not there, or not in use, and need not be.
+    pub fn absent(&self, thing: &str, fact: &str) {
+        self.step("2", "·", thing, fact, None);
+    }
+
+    /// Something that works, and that somebody should look at.
+    pub fn warn(&self, thing: &str, fact: &str) {
+        self.step("33", "!", thing, fact, None);
     }
 
     fn step(&self, color: &str, mark: &str, thing: &str, fact: &str, took: Option<Duration>) {
@@ -227,6 +252,15 @@ impl Progress for Screen {
         }
     }
 
+    fn amount(&self, thing: &str, detail: &str, done: u64, total: Option<u64>) {
+        let text = amount(done, total);
+        let cells = total.filter(|total| *total > 0 && !self.spinner.is_hidden()).map(|total| {
+            let full = usize::try_from(done.min(total) * BAR as u64 / total).unwrap_or(BAR);
+            format!(" {}{}", "━".repeat(full), "·".repeat(BAR - full))
+        });
+        self.working(thing, &format!("{detail},{} {text}", cells.unwrap_or_default()));
+    }
+
     fn command(&self, line: &str) {
         if self.verbose {
             self.line(&self.paint("2", &format!("  $ {line}")));
@@ -249,6 +283,16 @@ pub fn seconds(took: Duration) -> String {
     format!("{}m {:02}s", (whole / 60.0).floor(), whole % 60.0)
 }
 
+/// Bytes as people read them: `512 B`, `45 MB`, `2.1 GB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} B"),
+        Some((unit, name)) if bytes < 10 * unit => format!("{:.1} {name}", bytes as f64 / *unit as f64),
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+    }
+}
+
 /// `1 test`, `2 tests`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
@@ -265,4 +309,18 @@ pub fn strip_color(line: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_at_most_three_digits_and_a_unit() {
+        for (bytes, text) in
+            [(0, "0 B"), (999, "999 B"), (4_096, "4.1 kB"), (45_300_000, "45 MB"), (2_100_000_000, "2.1 GB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Where we are: the environment, taken once, and the repository with its folders for state and caches.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -10,9 +11,12 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Code, Failure};
 use crate::files;
+use crate::process::quote;
 
 /// The file that marks the root of a repository and configures the tool.
 pub const CONFIG_FILE: &str = "xtask.toml";
+/// In a state folder: the root of the clone or worktree that the state belongs to.
+const ROOT_FILE: &str = "root";
 /// Where the service's migrations are, from the root.
 pub const MIGRATIONS: &str = "app/migrations";
 
@@ -90,21 +94,50 @@ impl Env {
     }
 
     /// What is ours outside the user's folders: root's state, and everything of a user without a home.
-    fn var_tmp(&self) -> PathBuf {
+    pub fn var_tmp(&self) -> PathBuf {
         PathBuf::from(format!("/var/tmp/slipway-{}", self.uid))
     }
 
-    /// The folder for caches, shared by all repositories of this user.
+    /// The folder of the short paths to this user's states, see [`Workspace::short`].
+    pub fn links(&self) -> PathBuf {
+        PathBuf::from(format!("/tmp/slipway-{}", self.uid))
+    }
+
+    /// The folder for caches, shared by all repositories of this user; `SLIPWAY_CACHE` names another one.
     ///
-    /// Root's is not below its home: the account that runs PostgreSQL cannot reach that.
+    /// Root's is not below its home: the account that runs PostgreSQL cannot reach that. Nor is that of a user
+    /// whose home cannot be written, as in many containers.
     pub fn cache(&self) -> PathBuf {
-        let xdg = self.var("XDG_CACHE_HOME").map(Path::new).filter(|path| path.is_absolute());
-        match (self.uid, xdg, self.home()) {
-            (0, ..) | (_, None, None) => self.var_tmp().join("cache"),
-            (_, Some(cache), _) => cache.join("slipway"),
-            (_, None, Some(home)) if cfg!(target_os = "macos") => home.join("Library/Caches/slipway"),
-            (_, None, Some(home)) => home.join(".cache/slipway"),
+        if let Some(cache) = self.var("SLIPWAY_CACHE").map(Path::new).filter(|path| path.is_absolute()) {
+            // Below it, as with XDG_CACHE_HOME: ours is closed to others, what people name is theirs.
+            return cache.join("slipway");
         }
+        let xdg = self.var("XDG_CACHE_HOME").map(Path::new).filter(|path| path.is_absolute());
+        let users = match (xdg, self.home()) {
+            (Some(cache), _) => Some(cache.join("slipway")),
+            (None, Some(home)) if cfg!(target_os = "macos") => Some(home.join("Library/Caches/slipway")),
+            (None, home) => home.map(|home| home.join(".cache/slipway")),
+        };
+        let own = || self.var_tmp().join("cache");
+        users.filter(|cache| self.uid != 0 && can_be_written(cache)).unwrap_or_else(own)
+    }
+
+    /// Below which folder installed servers are looked for: `/`. `SLIPWAY_SEARCH_ROOT` is for our tests alone,
+    /// which run on machines that have a server and must see what happens where there is none.
+    pub fn search_root(&self) -> PathBuf {
+        self.var("SLIPWAY_SEARCH_ROOT").unwrap_or("/").into()
+    }
+
+    /// The command line as people typed it, with `more` options, to be pasted.
+    pub fn typed(&self, more: &[&str]) -> String {
+        // `cargo run` starts target/xtask/xtask; people typed `cargo xtask`.
+        let program = if self.program() == "slipway" { "slipway" } else { "cargo xtask" };
+        let mut words: Vec<String> = self.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        // What is behind `--` is another program's.
+        let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+        words.splice(end..end, more.iter().map(|word| (*word).to_owned()));
+        let args = words.iter().skip(1).map(|word| quote(word));
+        std::iter::once(program.to_owned()).chain(args).collect::<Vec<_>>().join(" ")
     }
 
     /// A path as people write it: `~` for the home folder.
@@ -114,6 +147,12 @@ impl Env {
             None => path.display().to_string(),
         }
     }
+}
+
+/// Whether we may write into a folder, or make it.
+fn can_be_written(folder: &Path) -> bool {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    there.is_some_and(|folder| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok())
 }
 
 fn system() -> String {
@@ -154,7 +193,7 @@ impl Workspace {
             0 => env.var_tmp().join(&name),
             _ => root.join(".xtask"),
         };
-        let short = PathBuf::from(format!("/tmp/slipway-{}", env.uid)).join(&name);
+        let short = env.links().join(&name);
         Ok(Workspace { root, state, short })
     }
 
@@ -164,6 +203,7 @@ impl Workspace {
             files::own_folder(&env.var_tmp(), env.uid)?;
         }
         files::own_folder(&self.state, env.uid)?;
+        self.sign()?;
         // In the worktree even for root, whose state is elsewhere: it tells plain `cargo test` where.
         let pointer = self.root.join(".xtask");
         files::own_folder(&pointer, env.uid)?;
@@ -175,6 +215,35 @@ impl Workspace {
             files::own_folder(folder, env.uid)?;
         }
         files::link(&self.short, &self.state)
+    }
+
+    /// Writes into the state whose it is: once the clone is deleted, nothing else could tell.
+    fn sign(&self) -> Result<()> {
+        let path = self.state.join(ROOT_FILE);
+        let mut line = self.root.as_os_str().as_bytes().to_vec();
+        line.push(b'\n');
+        if std::fs::read(&path).is_ok_and(|found| found == line) {
+            return Ok(());
+        }
+        files::write_atomic(&path, &line)
+    }
+
+    /// The clone that a state folder belongs to, as [`Workspace::prepare`] wrote it there.
+    pub fn root_of(state: &Path) -> Option<PathBuf> {
+        let line = std::fs::read(state.join(ROOT_FILE)).ok()?;
+        let root = PathBuf::from(OsStr::from_bytes(line.strip_suffix(b"\n")?));
+        root.is_absolute().then_some(root)
+    }
+
+    /// Whether the clone at `root` is gone for certain. One that git still knows may have a branch without
+    /// the tool checked out, and a folder that cannot be looked into may be anything.
+    pub fn is_gone(root: &Path) -> bool {
+        [CONFIG_FILE, ".git"].iter().all(|name| matches!(root.join(name).try_exists(), Ok(false)))
+    }
+
+    /// Where the development cluster is.
+    pub fn cluster(&self) -> PathBuf {
+        self.state.join("cluster")
     }
 
     /// Tells plain `cargo test` where the development server is.

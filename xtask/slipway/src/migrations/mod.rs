@@ -5,11 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use xshell::cmd;
 
 use crate::failure::{Code, Failure};
 use crate::files;
-use crate::process::{Kind, Launcher};
+use crate::process::{Kind, Launcher, quote};
+
+mod standing;
+
+pub use standing::{INVALID_INDEXES, ROWS, Row, Standing, TABLE_EXISTS};
 
 /// What `migrate --json` of the service says.
 #[derive(Debug, Default, Deserialize)]
@@ -47,11 +52,18 @@ pub struct Migration {
     pub file: String,
 }
 
-/// SQL that gives the applied versions, a row each; none where nothing was ever migrated. Run it after
-/// [`TABLE_EXISTS`] said so.
-pub const APPLIED: &str = "select version from _sqlx_migrations where success order by version";
-/// SQL that says `t` if the database has been migrated at all.
-pub const TABLE_EXISTS: &str = "select to_regclass('_sqlx_migrations') is not null";
+/// Sixteen hexadecimal digits that change with the name or the content of any migration below `folder`.
+pub fn hash(folder: &Path) -> Result<String> {
+    let mut sum = Sha256::new();
+    for Migration { file, .. } in files(folder)? {
+        let path = folder.join(&file);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        // With lengths, so that no two sets of files can look the same.
+        sum.update(format!("{} {file} {}\n", file.len(), text.len()));
+        sum.update(text);
+    }
+    Ok(sum.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
 
 /// The migrations below `folder`, in their order.
 pub fn files(folder: &Path) -> Result<Vec<Migration>> {
@@ -62,8 +74,7 @@ pub fn files(folder: &Path) -> Result<Vec<Migration>> {
     let mut found = Vec::new();
     for entry in entries {
         let Ok(file) = entry?.file_name().into_string() else { continue };
-        let number = file.strip_suffix(".sql").and_then(|name| name.split_once('_')?.0.parse().ok());
-        if let Some(version) = number {
+        if let Some(version) = number(&file) {
             found.push(Migration { version, file });
         }
     }
@@ -74,6 +85,21 @@ pub fn files(folder: &Path) -> Result<Vec<Migration>> {
             Err(twice(folder, &pair[0], &pair[1], found.last().map_or(0, |last| last.version)).into())
         }
     }
+}
+
+/// The number of a migration's file; none if it is not one.
+fn number(file: &str) -> Option<i64> {
+    file.strip_suffix(".sql")?.split_once('_')?.0.parse().ok()
+}
+
+/// SQL files below `folder` that nothing will ever apply, because their names do not start with a number.
+pub fn strays(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut found: Vec<String> =
+        names.filter(|file| file.ends_with(".sql") && number(file).is_none()).collect();
+    found.sort();
+    found
 }
 
 /// What two branches that both made a migration end in.
@@ -87,8 +113,8 @@ fn twice(folder: &Path, one: &Migration, two: &Migration, last: i64) -> Failure 
     .why("only one of them would ever be applied")
     .next(format!(
         "git mv {} {}      (the one that is not applied anywhere yet)",
-        from.display(),
-        to.display()
+        quote(&from.to_string_lossy()),
+        quote(&to.to_string_lossy())
     ))
 }
 

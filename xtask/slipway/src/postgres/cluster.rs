@@ -1,23 +1,31 @@
 //! Join the cluster of a folder, starting its keeper when it has none.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
+use super::connection::{Connection, identifier, literal};
 use super::folder::{Folder, Phase};
-use super::keeper::VERB;
-use super::psql::Psql;
-use super::{Places, account, template};
+use super::keeper::{Life, VERB};
+use super::programs::Programs;
+use super::{NoServer, Places, account, template};
 use crate::failure::{Code, Failure};
 use crate::files::{self, Lock};
 use crate::process::{Child, Launcher, tail};
 
+/// How often a keeper's word is looked at, while one starts or ends.
+const POLL: Duration = Duration::from_micros(500);
+
+/// How long a server that says it is ready may be silent; it takes connections before it says so.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// What it takes to start a cluster.
+#[derive(Clone)]
 pub struct Plan {
     /// Its folder.
     pub folder: Folder,
@@ -33,8 +41,12 @@ pub struct Plan {
     pub places: Places,
     /// Who we are.
     pub uid: u32,
-    /// Whether committed rows survive a power cut. Without it the folder is removed with its last user.
-    pub durable: bool,
+    /// What becomes of the data.
+    pub life: Life,
+    /// A template cluster to start from, instead of a bare one.
+    pub template: Option<PathBuf>,
+    /// A port of 127.0.0.1 to listen on as well.
+    pub tcp: Option<u16>,
 }
 
 impl Plan {
@@ -46,6 +58,21 @@ impl Plan {
     /// The URL of a database. There is no password in it: the socket's folder is closed to others.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost:5432/{database}?host={}", self.socket_folder().display())
+    }
+
+    /// The server for this folder: data of a major is only ever opened by that major.
+    pub(super) fn find_server(&self, launcher: &Launcher<'_>) -> Result<super::Server> {
+        let Some(major) = self.folder.data_major() else {
+            return self.places.find(launcher, &self.versions, self.bin.as_deref());
+        };
+        let found = self.places.find(launcher, std::slice::from_ref(&major), self.bin.as_deref());
+        let found = match found {
+            Ok(server) if server.major() == major => return Ok(server),
+            // What `bin` names.
+            Ok(other) => vec![other],
+            Err(error) => error.downcast::<NoServer>()?.found,
+        };
+        Err(NoServer { wanted: vec![major], found, data: Some(self.folder.data()) }.into())
     }
 }
 
@@ -79,6 +106,7 @@ impl Cluster {
     pub(super) fn join_holding(launcher: &Launcher<'_>, plan: Plan, users: Lock) -> Result<Self> {
         let folder = plan.folder.clone();
         let mut keeper: Option<Child> = None;
+        let mut silent: Option<Instant> = None;
         loop {
             if keeper.is_none() {
                 match Lock::try_exclusive(&folder.owner_lock())? {
@@ -87,6 +115,7 @@ impl Cluster {
                         free.write("")?;
                         drop(free);
                         keeper = Some(start_keeper(launcher, &plan)?);
+                        silent = None;
                     }
                     None if folder.is_ready() && answers(&plan) => break,
                     None => {}
@@ -100,8 +129,11 @@ impl Cluster {
                 Some(0) => keeper = None,
                 Some(_) => return Err(not_started(&folder).into()),
             }
+            if folder.is_ready() && silent.get_or_insert_with(Instant::now).elapsed() > SILENCE {
+                return Err(unreachable(&plan).into());
+            }
             launcher.progress().working("postgres", "starting");
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(POLL);
         }
         Ok(Cluster { plan, users })
     }
@@ -116,10 +148,54 @@ impl Cluster {
         &self.plan.folder
     }
 
-    /// psql on this server.
-    pub fn psql<'a>(&self, launcher: &'a Launcher<'a>) -> Psql<'a> {
+    /// PostgreSQL's programs on this server.
+    pub fn programs<'a>(&self, launcher: &'a Launcher<'a>) -> Programs<'a> {
         let bin = self.folder().server().map(|server| server.bin);
-        Psql::new(launcher, bin.as_deref(), self.plan.socket_folder())
+        Programs::new(launcher, bin, self.plan.socket_folder())
+    }
+
+    /// A session with a database; `None` if there is no such database.
+    pub fn connect(&self, database: &str) -> Result<Option<Connection>> {
+        Connection::open(&self.plan.socket_folder(), database)
+    }
+
+    /// A session with the database that is always there, for statements about databases.
+    pub fn admin(&self) -> Result<Connection> {
+        self.connect("postgres")?.context("this server has no database `postgres`")
+    }
+
+    /// The comment of a database, empty where it has none; `None` if there is no such database.
+    pub fn comment(&self, database: &str) -> Result<Option<String>> {
+        let name = literal(database);
+        self.admin()?.value(&format!(
+            "select coalesce(shobj_description(oid, 'pg_database'), '') from pg_database where datname = {name}"
+        ))
+    }
+
+    /// Makes `database` unless it is there.
+    pub fn ensure(&self, database: &str) -> Result<()> {
+        if self.connect(database)?.is_some() {
+            return Ok(());
+        }
+        // Another caller may be quicker.
+        self.create(database).or_else(|error| match self.connect(database)? {
+            Some(_) => Ok(()),
+            None => Err(error),
+        })
+    }
+
+    /// Makes an empty database: from the one that came with the cluster, if that is still there.
+    pub fn create(&self, database: &str) -> Result<()> {
+        let mut admin = self.admin()?;
+        let (spare, name) = (identifier(template::SPARE), identifier(database));
+        let renamed = admin.query(&format!("alter database {spare} rename to {name}"));
+        renamed.or_else(|_| admin.query(&format!("create database {name}"))).map(drop)
+    }
+
+    /// Drops a database, also one that is in use, if it is there.
+    pub fn drop(&self, database: &str) -> Result<()> {
+        let name = identifier(database);
+        self.admin()?.query(&format!("drop database if exists {name} with (force)")).map(drop)
     }
 
     /// Joins the server of the plan's folder if one is up, and starts nothing.
@@ -131,6 +207,13 @@ impl Cluster {
         // It may have stopped before the lock was ours.
         let up = Self::is_up(&plan.folder)? && answers(&plan);
         Ok(up.then_some(Cluster { plan, users }))
+    }
+
+    /// Waits until the keeper of `folder` has ended. Gives whether nobody had told it to: it, or its server, was
+    /// killed.
+    pub fn wait_for_end(folder: &Folder) -> Result<bool> {
+        drop(Lock::shared(&folder.owner_lock())?);
+        Ok(!matches!(folder.phase(), Some((Phase::Stopping, _))))
     }
 
     /// Whether the server is going away though we use it: it, or its keeper, was killed. The kernel, and the
@@ -151,10 +234,10 @@ impl Cluster {
             if Self::in_use(&folder)? {
                 return Ok(Left::InUse);
             }
-            if folder.in_grace() {
+            if folder.grace().is_some() {
                 return Ok(Left::InGrace);
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(POLL);
         }
     }
 
@@ -184,7 +267,7 @@ impl Cluster {
                 rustix::process::kill_process(pid, Signal::TERM).context("cannot reach the keeper")?;
                 ran = true;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(POLL);
         }
     }
 }
@@ -194,11 +277,25 @@ fn answers(plan: &Plan) -> bool {
     UnixStream::connect(plan.socket_folder().join(".s.PGSQL.5432")).is_ok()
 }
 
+fn unreachable(plan: &Plan) -> Failure {
+    let socket = plan.socket_folder();
+    Failure::new(Code::Failed, "PostgreSQL runs, and its socket does not answer")
+        .why(format!(
+            "nobody listens at {}, which leads to {}",
+            socket.display(),
+            plan.folder.data().display()
+        ))
+        .next("cargo xtask db stop --force      and the same command again")
+}
+
 fn start_keeper(launcher: &Launcher<'_>, plan: &Plan) -> Result<Child> {
     let folder = &plan.folder;
-    let server = find_server(launcher, plan)?;
+    let server = plan.find_server(launcher)?;
     let account = account::choose(plan.uid, &folder.data())?;
-    let template = template::ensure(launcher, &server, &plan.cache, account)?;
+    let template = match &plan.template {
+        Some(template) => template.clone(),
+        None => template::ensure(launcher, &server, &plan.cache, account)?,
+    };
     let mut args: Vec<OsString> = vec![VERB.into(), folder.path().into()];
     args.extend(["--bin".into(), server.bin.clone().into()]);
     args.extend(["--version".into(), server.version.into()]);
@@ -206,30 +303,11 @@ fn start_keeper(launcher: &Launcher<'_>, plan: &Plan) -> Result<Child> {
     if let Some(account) = account {
         args.extend(["--account".into(), format!("{}:{}", account.uid, account.gid).into()]);
     }
-    if !plan.durable {
-        args.push("--ephemeral".into());
+    args.extend(["--life".into(), plan.life.name().into()]);
+    if let Some(port) = plan.tcp {
+        args.extend(["--tcp".into(), port.to_string().into()]);
     }
-    let log = File::create(folder.keeper_log()).context("cannot write the keeper's log")?;
-    launcher.start_own(&args, log)
-}
-
-/// The server for this folder: data of a major is only ever opened by that major.
-fn find_server(launcher: &Launcher<'_>, plan: &Plan) -> Result<super::Server> {
-    let Ok(major) = fs::read_to_string(plan.folder.data().join("PG_VERSION")) else {
-        return plan.places.find(launcher, &plan.versions, plan.bin.as_deref());
-    };
-    let major = major.trim().to_owned();
-    let found = plan.places.find(launcher, std::slice::from_ref(&major), plan.bin.as_deref());
-    match found {
-        Ok(server) if server.major() == major => Ok(server),
-        _ => Err(Failure::new(Code::Missing, format!("the development data is of PostgreSQL {major}"))
-            .why(format!(
-                "{} cannot be opened by another major, and no {major} is installed",
-                plan.folder.data().display()
-            ))
-            .next(format!("install PostgreSQL {major} again, dump what you need, then remove that folder"))
-            .into()),
-    }
+    launcher.start_own(&args, folder.open_keeper_log()?)
 }
 
 fn not_started(folder: &Folder) -> Failure {

@@ -1,58 +1,82 @@
 //! Clusters for one run of the tests: in memory where there is room, gone with their last user.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::cluster::{Cluster, Plan};
 use super::folder::Folder;
+use super::keeper::Life;
+use super::stray;
 use crate::files::{self, Lock};
 use crate::process::Launcher;
 
 /// A cluster of 40 MB, its write-ahead log, and some test databases of 8 MB at a time.
-const ROOM: u64 = 1024 * 1024 * 1024;
+pub const ROOM: u64 = 1024 * 1024 * 1024;
 
-/// Starts a cluster of its own for this process: a folder in /dev/shm, or below the plan's folder when
-/// there is no room.
-pub fn start(launcher: &Launcher<'_>, mut plan: Plan) -> Result<Cluster> {
-    let memory = Path::new("/dev/shm");
-    let roomy = files::free_bytes(memory).is_ok_and(|free| free >= ROOM);
-    let (parent, short) = match roomy {
-        true => {
-            let parent = memory.join(format!("slipway-{}", plan.uid));
-            (parent.clone(), parent)
-        }
-        false => (plan.folder.path().to_path_buf(), plan.short.clone()),
-    };
-    files::own_folder(&parent, plan.uid)?;
-    let name = std::process::id().to_string();
-    plan.folder = Folder::new(parent.join(&name));
-    plan.short = short.join(&name);
-    plan.durable = false;
+/// A file system in memory, where there is one.
+pub const MEMORY: &str = "/dev/shm";
+/// Beside the clusters: held by whoever creates or reaps.
+pub(super) const CREATING_LOCK: &str = "creating.lock";
+
+/// Starts a cluster of its own for this process: in memory, or below the plan's folder when there is no room.
+pub fn start(launcher: &Launcher<'_>, plan: Plan) -> Result<Cluster> {
+    start_named(launcher, plan, &std::process::id().to_string(), Life::Ephemeral)
+}
+
+pub(super) fn start_named(
+    launcher: &Launcher<'_>,
+    mut plan: Plan,
+    name: &str,
+    life: Life,
+) -> Result<Cluster> {
+    let (parent, short) = place(&plan)?;
+    plan.folder = Folder::new(parent.join(name));
+    plan.short = short.join(name);
+    plan.life = life;
     // Whoever creates or reaps does so alone: a new folder has no lock held yet.
-    files::own_folder(&plan.cache, plan.uid)?;
-    let creating = Lock::exclusive(&plan.cache.join("ephemeral.lock"))?;
-    reap(&parent)?;
+    let creating = Lock::exclusive(&parent.join(CREATING_LOCK))?;
+    // Of a killed run with our process id: in a container ids repeat.
+    if plan.folder.path().exists() && !stray::is_held(plan.folder.path()) {
+        files::remove_folder(plan.folder.path()).context("cannot remove what a killed run left")?;
+    }
     files::own_folder(plan.folder.path(), plan.uid)?;
     let users = Lock::shared(&plan.folder.users_lock())?;
     drop(creating);
     Cluster::join_holding(launcher, plan, users)
 }
 
-/// Removes what killed keepers left: folders whose locks nobody holds.
-fn reap(parent: &Path) -> Result<()> {
-    let entries = fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))?;
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        let folder = Folder::new(&path);
-        // A keeper that still lives, or removes its folder at this moment, holds its lock.
-        if !Lock::is_shared(&folder.users_lock())?
-            && !Lock::is_owned(&folder.users_lock())?
-            && !Lock::is_owned(&folder.owner_lock())?
-        {
-            // What cannot be removed now is the next run's to remove, and no reason for this one to fail.
-            let _ = files::remove_folder(&path);
+/// Where in memory the ephemeral clusters of a user are.
+pub fn memory_folder(uid: u32) -> PathBuf {
+    Path::new(MEMORY).join(format!("slipway-{uid}"))
+}
+
+/// The folder for ephemeral clusters, and a short path to it. A container may have no memory file system, one
+/// that we may not write, or one of 64 MB.
+fn place(plan: &Plan) -> Result<(PathBuf, PathBuf)> {
+    if files::free_bytes(Path::new(MEMORY)).is_ok_and(|free| free >= ROOM) {
+        let folder = memory_folder(plan.uid);
+        if files::own_folder(&folder, plan.uid).is_ok() {
+            return Ok((folder.clone(), folder));
         }
+    }
+    files::own_folder(plan.folder.path(), plan.uid)?;
+    Ok((plan.folder.path().to_path_buf(), plan.short.clone()))
+}
+
+/// Removes what killed keepers left below `parent`. What cannot be removed now is the next run's to remove, and
+/// no reason for this one to fail.
+pub(super) fn reap(parent: &Path, uid: u32) -> Result<()> {
+    let creating = Lock::exclusive(&parent.join(CREATING_LOCK))?;
+    // A `*.gone` folder is of a removal that was cut off, or goes on elsewhere at this moment.
+    let (mut gone, unheld): (Vec<_>, Vec<_>) = stray::unheld(parent, uid)
+        .into_iter()
+        .partition(|path| path.extension().is_some_and(|extension| extension == "gone"));
+    gone.extend(unheld.iter().filter_map(|path| files::set_aside(path).ok().flatten()));
+    drop(creating);
+    for path in gone {
+        let _ = fs::remove_dir_all(path);
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Which of the installed servers to run.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use xshell::cmd;
 
+use super::versions::{self, Versions};
 use crate::failure::{Code, Failure};
-use crate::process::{Kind, Launcher};
+use crate::process::Launcher;
 
 /// Installed binaries of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +23,15 @@ impl Server {
     pub fn major(&self) -> &str {
         self.version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
     }
+}
 
-    /// The server at `bin`, if one is there and runs.
-    fn at(launcher: &Launcher<'_>, bin: &Path) -> Option<Self> {
-        let program = bin.join("postgres");
-        let said = launcher.read(cmd!(launcher.shell, "{program} --version"), Kind::Tool).ok()?;
-        // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-        let version = said.split_whitespace().nth(2)?.to_owned();
-        Some(Server { bin: bin.to_path_buf(), version })
-    }
+/// The version in "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+pub(super) fn said_version(said: &str) -> Option<&str> {
+    said.split_whitespace().nth(2)
 }
 
 /// Where servers can be.
+#[derive(Clone)]
 pub struct Places {
     /// `/`; another folder in tests.
     pub root: PathBuf,
@@ -41,11 +39,50 @@ pub struct Places {
     pub path: Vec<PathBuf>,
     /// The user's home folder.
     pub home: Option<PathBuf>,
-    /// Names the package manager, see `workspace::Env::system`.
-    pub system: String,
-    /// Whether the user is root, who needs no sudo.
-    pub root_user: bool,
+    /// The servers that were downloaded: looked at last, since the system's get its updates.
+    pub downloads: Vec<PathBuf>,
+    /// A file of the cache with what servers said of their versions.
+    pub versions: PathBuf,
 }
+
+/// No server is here that would do. Not a `Failure`: a verb may know a way to get one.
+#[derive(Debug)]
+pub struct NoServer {
+    /// The majors that would do, in order of preference.
+    pub wanted: Vec<String>,
+    /// What is here instead.
+    pub found: Vec<Server>,
+    /// The data that only the one wanted major can open.
+    pub data: Option<PathBuf>,
+}
+
+impl NoServer {
+    /// What is here, in words.
+    pub fn found(&self) -> String {
+        let found = self.found.iter().map(|server| format!("{} in {}", server.version, server.bin.display()));
+        let found = found.collect::<Vec<_>>().join(", ");
+        if found.is_empty() { "none".to_owned() } else { found }
+    }
+
+    /// What would do, in words: `17, 16 or 15`.
+    pub fn wanted(&self) -> String {
+        match self.wanted.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => self.wanted.concat(),
+        }
+    }
+}
+
+impl fmt::Display for NoServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.data {
+            Some(_) => write!(f, "the development data is of PostgreSQL {}", self.wanted()),
+            None => f.write_str("no PostgreSQL here that fits"),
+        }
+    }
+}
+
+impl std::error::Error for NoServer {}
 
 /// Folders below the root, `*` standing for any text within one name.
 const SYSTEM: &[&str] = &[
@@ -65,12 +102,13 @@ const HOME: &[&str] =
 
 impl Places {
     /// Every folder with a server in it, in the order in which they are preferred: PATH, the system's
-    /// folders, the user's.
+    /// folders, the user's, downloads.
     pub fn folders(&self) -> Vec<PathBuf> {
         let system = SYSTEM.iter().flat_map(|pattern| expand(&self.root, pattern));
         let home = self.home.iter().flat_map(|home| HOME.iter().flat_map(|pattern| expand(home, pattern)));
         let mut found = Vec::new();
-        for folder in self.path.iter().cloned().chain(system).chain(home) {
+        let downloads = self.downloads.iter().cloned();
+        for folder in self.path.iter().cloned().chain(system).chain(home).chain(downloads) {
             // Package managers link programs into a folder of PATH: the server is where the link leads, and
             // each is looked at once.
             let Ok(program) = folder.join("postgres").canonicalize() else { continue };
@@ -85,42 +123,21 @@ impl Places {
     /// The first of the `wanted` majors that is installed, or what is at `bin`.
     pub fn find(&self, launcher: &Launcher<'_>, wanted: &[String], bin: Option<&Path>) -> Result<Server> {
         if let Some(bin) = bin {
-            return Server::at(launcher, bin).ok_or_else(|| {
+            let version = versions::ask(launcher, &bin.join("postgres"));
+            return version.map(|version| Server { bin: bin.to_path_buf(), version }).ok_or_else(|| {
                 Failure::new(Code::Missing, format!("no PostgreSQL in {}", bin.display()))
                     .why("`bin` in xtask.toml [postgres] names a folder without a `postgres` that runs")
                     .next("remove `bin`, and an installed server is searched for")
                     .into()
             });
         }
+        let mut known = Versions::read(&self.versions);
         let found: Vec<Server> =
-            self.folders().iter().filter_map(|folder| Server::at(launcher, folder)).collect();
+            self.folders().iter().filter_map(|folder| known.server(launcher, folder)).collect();
+        known.keep();
         let best = wanted.iter().find_map(|major| found.iter().find(|server| server.major() == major));
-        best.cloned().ok_or_else(|| self.missing(&found, wanted).into())
-    }
-
-    fn missing(&self, found: &[Server], wanted: &[String]) -> Failure {
-        let found: Vec<String> =
-            found.iter().map(|server| format!("{} in {}", server.version, server.bin.display())).collect();
-        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-        Failure::new(Code::Missing, "no PostgreSQL here that fits")
-            .fact("found", format!("{found}; xtask.toml [postgres] wants {}", wanted.join(", ")))
-            .next(self.install(wanted))
-    }
-
-    /// The command that installs a server on this system.
-    fn install(&self, wanted: &[String]) -> String {
-        let sudo = if self.root_user { "" } else { "sudo " };
-        let major = wanted.first().map_or("17", String::as_str);
-        let is = |name: &str| self.system.split_whitespace().any(|word| word == name);
-        match () {
-            () if is("macos") => format!("brew install postgresql@{major}"),
-            () if is("debian") || is("ubuntu") => format!("{sudo}apt-get install -y postgresql"),
-            () if is("fedora") || is("rhel") => format!("{sudo}dnf install -y postgresql-server"),
-            () if is("alpine") => format!("{sudo}apk add postgresql"),
-            () if is("arch") => format!("{sudo}pacman -S postgresql"),
-            () if is("suse") || is("opensuse") => format!("{sudo}zypper install postgresql-server"),
-            () => format!("install PostgreSQL {major}, or set `bin` in xtask.toml [postgres]"),
-        }
+        let best = best.cloned();
+        best.ok_or_else(|| NoServer { wanted: wanted.to_vec(), found, data: None }.into())
     }
 }
 
@@ -157,15 +174,11 @@ fn version_key(name: &str) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    fn places(root: &Path, system: &str) -> Places {
+    fn places(root: &Path) -> Places {
         let home = Some(root.join("home/ada"));
-        Places {
-            root: root.into(),
-            path: vec![root.join("bin")],
-            home,
-            system: system.into(),
-            root_user: false,
-        }
+        let downloads = vec![root.join("cache/server-17.9.0/bin")];
+        let versions = root.join("cache/versions");
+        Places { root: root.into(), path: vec![root.join("bin")], home, downloads, versions }
     }
 
     #[test]
@@ -181,6 +194,7 @@ mod tests {
             "Applications/Postgres.app/Contents/Versions/18/bin",
             "home/ada/.local/share/mise/installs/postgres/17.2/bin",
             "home/ada/.asdf/installs/postgres/16.1/bin",
+            "cache/server-17.9.0/bin",
         ];
         for folder in expected {
             std::fs::create_dir_all(root.path().join(folder))?;
@@ -198,27 +212,23 @@ mod tests {
             )?;
         }
         let real = root.path().canonicalize()?;
-        let found = places(root.path(), "").folders();
+        let found = places(root.path()).folders();
         let found: Vec<_> = found.iter().filter_map(|folder| folder.strip_prefix(&real).ok()).collect();
         assert_eq!(found, expected.map(Path::new));
         Ok(())
     }
 
     #[test]
-    fn what_is_missing_comes_with_the_command_of_the_system() {
-        let wanted = ["17".to_owned(), "16".to_owned()];
-        for (system, command) in [
-            ("debian", "sudo apt-get install -y postgresql"),
-            ("pop ubuntu debian", "sudo apt-get install -y postgresql"),
-            ("rocky rhel centos fedora", "sudo dnf install -y postgresql-server"),
-            ("alpine", "sudo apk add postgresql"),
-            ("macos", "brew install postgresql@17"),
+    fn what_is_missing_is_told_in_words() {
+        let server = |version: &str| Server { bin: "/usr/bin".into(), version: version.into() };
+        for (wanted, found, words) in [
+            (vec!["17"], vec![], "none; 17"),
+            (vec!["17", "16", "15"], vec![server("13.14")], "13.14 in /usr/bin; 17, 16 or 15"),
         ] {
-            let failure = places(Path::new("/"), system).missing(&[], &wanted);
-            assert_eq!(failure.code, 5);
-            assert_eq!(failure.next, [command]);
+            let wanted = wanted.into_iter().map(String::from).collect();
+            let missing = NoServer { wanted, found, data: None };
+            assert_eq!(format!("{}; {}", missing.found(), missing.wanted()), words);
         }
-        assert!(!places(Path::new("/"), "plan9").install(&wanted).contains("sudo"));
     }
 
     #[test]

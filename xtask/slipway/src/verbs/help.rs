@@ -19,7 +19,7 @@ pub struct Args {
 /// Verbs by group. A verb that is in no group belongs to the repository; tests hold that each of ours is in
 /// exactly one.
 const GROUPS: &[(&str, &[&str])] =
-    &[("Daily", &["dev", "test", "db"]), ("Ship", &["ci"]), ("Once", &["help"])];
+    &[("Daily", &["dev", "test", "db"]), ("Ship", &["ci"]), ("Once", &["doctor", "help"])];
 
 /// Gives the command its names and its overview.
 pub fn shape(command: Command, env: &Env) -> Command {
@@ -62,6 +62,7 @@ fn overview(command: &Command, name: &str) -> String {
         "\n\
          Options    -v, --verbose  Print each command run    -y, --yes     Answer yes\n\
          \x20          --color WHEN   auto, always, never        --no-input    Never ask; fail instead\n\
+         \x20          --install system  PostgreSQL from apt, dnf, brew …, where none is\n\
          \x20          -h, --help     Help, for any verb         -V, --version\n\
          Start with: {name} dev                         Exit codes: {name} help codes"
     )

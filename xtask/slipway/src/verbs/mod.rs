@@ -4,6 +4,7 @@ pub(crate) mod ci;
 pub(crate) mod cluster;
 pub(crate) mod db;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod help;
 pub(crate) mod test;

@@ -12,9 +12,8 @@ use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::migrations;
 use crate::output::count;
-use crate::postgres::{self, Cluster, Folder};
+use crate::postgres::{self, Cluster, Folder, Pool};
 use crate::process::{Kind, Launcher, Leash, Line, Lines, Start};
-use crate::reload::Build;
 use crate::secrets;
 
 #[derive(clap::Args, Default)]
@@ -40,6 +39,7 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
     let (cluster, template) = template(context, &repository, &launcher)?;
+    let pool = Pool::fill(&cluster, &template, pool_size())?;
     let started = Instant::now();
     let runner = Runner::choose(context);
     let mut command = runner.command(&launcher, &args.args, context.screen.color());
@@ -54,6 +54,7 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
         totals.read(&runner, line);
         observe(line);
     })?;
+    drop(pool);
     cluster.leave()?;
     let fact = format!("{} with {}", count(totals.passed + totals.failed, "test"), runner.name());
     if code == 0 {
@@ -76,36 +77,51 @@ pub fn run_observed(context: &Context, args: &Args, observe: &mut dyn FnMut(&str
     }
 }
 
-/// A fresh server with one migrated database on it, which no test changes.
+/// A fresh server with one migrated database on it, which no test changes. It is a copy of one that was migrated
+/// before, unless a migration changed since.
 fn template(
     context: &Context,
     repository: &Repository,
     launcher: &Launcher<'_>,
 ) -> Result<(Cluster, String)> {
-    let started = Instant::now();
-    let build = Build::start(launcher, repository.name(), context.screen.color())?;
     repository.workspace.prepare(&context.env)?;
-    let mut plan = context.plan(repository);
-    // Where there is no memory to hold it.
-    plan.folder = Folder::new(repository.workspace.state.join("ephemeral"));
-    plan.short = repository.workspace.short.join("ephemeral");
+    let migrations = repository.migrations();
+    let template = format!("{}_template", repository.name());
+    let (hash, migrating) = (migrations::hash(&migrations)?, Instant::now());
+    let (plan, made) = db::with_server(context, repository, launcher, &mut || {
+        let mut plan = context.plan(repository);
+        // Where there is no memory to hold it.
+        plan.folder = Folder::new(repository.workspace.state.join("ephemeral"));
+        plan.short = repository.workspace.short.join("ephemeral");
+        let (copied, made) =
+            postgres::ensure_migrated(launcher, &plan, repository.name(), &hash, &mut |cluster| {
+                let built = db::build(context, repository, launcher)?;
+                cluster.create(&template)?;
+                migrations::apply(launcher, &built.binary, &cluster.url(&template), &migrations).map(drop)
+            })?;
+        plan.template = Some(copied);
+        Ok((plan, made))
+    })?;
+    let files = count(migrations::files(&migrations)?.len(), "migration");
+    if made {
+        context.screen.done(
+            "template",
+            &format!("{files} applied, until one changes"),
+            Some(migrating.elapsed()),
+        );
+    }
+    let started = Instant::now();
     let cluster = postgres::start_ephemeral(launcher, plan)?;
     let server = cluster.folder().server();
     let version = server.map_or_else(|| "?".to_owned(), |server| server.version);
     let fact = format!("{version}, of this run alone, in {}", cluster.folder().path().display());
     context.screen.done("postgres", &fact, Some(started.elapsed()));
-    let built = build.finish(launcher)?;
-    db::report_build(context, &built);
-    let template = format!("{}_template", repository.name());
-    cluster.psql(launcher).create(&template)?;
-    let report =
-        migrations::apply(launcher, &built.binary, &cluster.url(&template), &repository.migrations())?;
-    context.screen.done(
-        "template",
-        &format!("{} applied; each test gets a copy", report.applied.len()),
-        None,
-    );
     Ok((cluster, template))
+}
+
+/// As many as the tests that run at once may ask for in the time that it takes to make one.
+fn pool_size() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2).clamp(4, 16)
 }
 
 /// Runs a command on a leash, shows each of its lines, and gives its code.

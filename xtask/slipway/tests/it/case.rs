@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,15 +14,21 @@ pub const CONFIG: &str = "[service]\nname = \"tiny\"\n";
 /// A folder with an xtask.toml, and a home of its own. Dropped, it stops what it started and is gone.
 pub struct Case {
     folder: tempfile::TempDir,
+    /// The repository's, in `folder`.
+    root: PathBuf,
     env: Vec<(String, String)>,
     below: PathBuf,
+    /// The program, behind what changes the account.
+    program: Vec<PathBuf>,
 }
 
 impl Case {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("slipway-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("repo")).unwrap();
-        let case = Case { folder, env: Vec::new(), below: PathBuf::new() };
+        let program = vec![env!("CARGO_BIN_EXE_slipway").into()];
+        let root = "repo".into();
+        let case = Case { folder, root, env: Vec::new(), below: PathBuf::new(), program };
         case.file("xtask.toml", CONFIG)
     }
 
@@ -32,8 +39,19 @@ impl Case {
         Case::new().file("Cargo.toml", read("manifest.toml")).file("src/main.rs", read("tiny.rs"))
     }
 
+    /// Everything of this case is below.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn root(&self) -> PathBuf {
-        self.folder.path().join("repo")
+        self.folder.path().join(&self.root)
+    }
+
+    /// Puts the repository deeper; the first call of a builder.
+    pub fn nested(mut self, path: &str) -> Self {
+        self.root = self.root.join(path);
+        self.file("xtask.toml", CONFIG)
     }
 
     /// Writes a file below the root.
@@ -63,9 +81,44 @@ impl Case {
         self
     }
 
+    /// Runs as an ordinary user, also where the tests run as root. The last call of a builder: what is written
+    /// later is root's.
+    pub fn ordinary_user(self) -> Self {
+        match std::fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0) {
+            true => self.user(65534),
+            false => self,
+        }
+    }
+
+    /// Runs as this user, who need not have a name; only root may ask. The last call but for [`Case::wrap`].
+    pub fn user(mut self, uid: u32) -> Self {
+        // The account may not be able to reach where cargo has put it.
+        let program = self.folder.path().join("slipway");
+        std::fs::copy(env!("CARGO_BIN_EXE_slipway"), &program).unwrap();
+        let owner = format!("{uid}:{uid}");
+        let owned = Command::new("chown").args(["-R", &owner]).arg(self.folder.path()).status().unwrap();
+        assert!(owned.success());
+        let change = ["setpriv", &format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups"];
+        self.program = change.iter().map(PathBuf::from).chain([program]).collect();
+        let own = [("XDG_CACHE_HOME", self.folder.path().join("cache")), ("HOME", self.folder.path().into())];
+        let own = own.map(|(name, path)| (name.to_owned(), path.display().to_string()));
+        self.env.splice(0..0, own);
+        self
+    }
+
+    /// Runs the program through another one, which is given first.
+    pub fn wrap(mut self, words: &[&str]) -> Self {
+        self.program.splice(0..0, words.iter().map(PathBuf::from));
+        self
+    }
+
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_slipway"));
-        command.args(words).current_dir(self.root().join(&self.below)).stdin(Stdio::null());
+        let mut command = Command::new(&self.program[0]);
+        command
+            .args(&self.program[1..])
+            .args(words)
+            .current_dir(self.root().join(&self.below))
+            .stdin(Stdio::null());
         // What the runner of these tests was given must not reach the case.
         for name in
             ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "DATABASE_URL"]
@@ -131,8 +184,15 @@ impl Drop for Case {
         self.run("db stop --force");
         // <state>/cluster/data; root's state is outside the repository.
         let state = Path::new(data).parent().and_then(Path::parent).unwrap().to_path_buf();
-        if let Some(name) = state.file_name().filter(|_| !state.starts_with(self.root())) {
-            let _ = std::fs::remove_file(Path::new("/tmp/slipway-0").join(name));
+        // The short path to it, whoever's it is.
+        let users = std::fs::read_dir("/tmp").unwrap().flatten().map(|entry| entry.path());
+        let users = users.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("slipway-"));
+        for link in users.flat_map(|user| std::fs::read_dir(user).into_iter().flatten().flatten()) {
+            if std::fs::read_link(link.path()).is_ok_and(|to| to == state) {
+                let _ = std::fs::remove_file(link.path());
+            }
+        }
+        if !state.starts_with(self.root()) {
             let _ = std::fs::remove_dir_all(&state);
         }
     }

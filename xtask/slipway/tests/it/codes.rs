@@ -28,13 +28,19 @@ fn every_verb_has_help_with_an_example() {
         "test",
         "db",
         "ci",
+        "doctor",
         "help",
+        "db url",
         "db psql",
         "db status",
         "db migrate",
         "db new",
         "db reset",
+        "db dump",
+        "db restore",
+        "db start",
         "db stop",
+        "db upgrade-server",
     ] {
         let ran = case.run(&format!("help {verb}")).code(0);
         assert!(

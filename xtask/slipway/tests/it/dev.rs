@@ -149,6 +149,30 @@ fn dev_and_psql_share_a_server_and_the_last_one_stops_it() {
     nothing_left(&[data]);
 }
 
+#[test]
+fn a_server_that_is_killed_under_dev_runs_again_and_one_that_is_stopped_does_not() {
+    let case = Case::with_service().file("xtask.toml", config(""));
+    let mut dev = case.start("dev");
+    dev.until(READY);
+    let data = case.status("data");
+    for word in ["__cluster", "-D "] {
+        let cluster = std::path::Path::new(&data).parent().unwrap();
+        let processes = crate::case::processes_in(cluster);
+        let line = processes.iter().find(|line| line.contains(word)).unwrap();
+        let pid = line.split(' ').next().unwrap();
+        assert!(std::process::Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+        dev.text.clear();
+        dev.until("was killed, and runs again");
+        assert_eq!(case.status("running"), "true");
+    }
+    case.run("db stop --force").code(0);
+    dev.until("was stopped: cargo xtask db start");
+    assert_eq!(case.status("running"), "false");
+    dev.signal("INT");
+    assert_eq!(dev.end(), 0, "{}", dev.text);
+    nothing_left(&[case.root(), data.into()]);
+}
+
 /// The figure is twenty kills; a tenth of it here, see DESIGN.md on SLIPWAY_SOAK.
 #[test]
 fn a_killed_dev_leaves_nothing_at_any_moment() {

@@ -9,8 +9,18 @@ use std::process::Command;
 type Sources = BTreeMap<String, String>;
 
 const GROUND: &[&str] = &["workspace", "config", "process", "files", "net", "output", "failure"];
-const ENGINES: &[&str] =
-    &["postgres", "reload", "migrations", "secrets", "actions", "image", "infra", "scaffold"];
+const ENGINES: &[&str] = &[
+    "postgres",
+    "download",
+    "packages",
+    "reload",
+    "migrations",
+    "secrets",
+    "actions",
+    "image",
+    "infra",
+    "scaffold",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()

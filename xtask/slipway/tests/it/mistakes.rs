@@ -25,6 +25,9 @@ const MISTAKES: &[Row] = &[
     ("+", "db reset", 2, &["error: Drop the development database", "next", "--yes"]),
     ("+", "db reset --no-input", 2, &["Nobody here can answer", "--yes"]),
     ("+", "db stop now", 2, &["unexpected argument 'now'"]),
+    ("+", "doctor git", 2, &["unexpected argument 'git'"]),
+    ("+", "doctor --clean --json", 2, &["cannot be used with"]),
+    ("+", "doctor -n", 2, &["required arguments were not provided", "--clean"]),
     ("+", "ci lnt", 2, &["invalid value 'lnt'", "lint"]),
     ("+", "help dbb", 2, &["error: no help for `dbb`", "next", "did you mean `db`?"]),
     ("+", "help db psqll", 2, &["error: no help for `psqll`", "did you mean `psql`?"]),
@@ -47,6 +50,12 @@ const MISTAKES: &[Row] = &[
         2,
         &["xtask.toml:2:8: `Links` cannot name a package", "next", "lower-case"],
     ),
+    (
+        "[service]\nname = \"a-name-that-is-longer-than-a-database-can-have\"\n",
+        "dev",
+        2,
+        &["xtask.toml:2:8: a name of 46 bytes is too long", "next", "at most 37 bytes"],
+    ),
     ("[service]\nname = \"a b\"\n", "test", 2, &["xtask.toml:2:8: `a b` cannot name a package"]),
     (
         "[service]\nname = \"x\"\nprot = 1\n",
@@ -66,7 +75,7 @@ const MISTAKES: &[Row] = &[
         &[
             "xtask.toml:4:1: unknown key `version` in [postgres]",
             "next",
-            "did you mean `versions`? known keys: versions, bin",
+            "did you mean `versions`? known keys: versions, bin, download",
         ],
     ),
     ("+[postgres]\nversions = []\n", "dev", 2, &["xtask.toml:4:12: `versions` names no version"]),
@@ -94,6 +103,38 @@ const MISTAKES: &[Row] = &[
         5,
         &["error: no PostgreSQL in ", "nowhere", "next", "remove `bin`"],
     ),
+    (
+        "+[postgres]\ndownload = \"no\"\n",
+        "dev",
+        2,
+        &["xtask.toml:4:12: invalid type: string", "false, or a table"],
+    ),
+    (
+        "+[postgres.download]\nmirror = \"https://x\"\n",
+        "dev",
+        2,
+        &["xtask.toml:4:1: unknown key `mirror` in [postgres.download]", "known keys: url, version"],
+    ),
+    (
+        "+[postgres.download]\nurl = \"ftp://x/y\"\n",
+        "db status",
+        2,
+        &["xtask.toml:4:7: `ftp://x/y` is no address to download from", "next", "https://"],
+    ),
+    ("+[postgres.download]\nurl = 7\n", "dev", 2, &["xtask.toml:4:7: invalid type: integer `7`"]),
+    (
+        "+[postgres.download]\nversion = \"17.9\"\n",
+        "dev",
+        2,
+        &["xtask.toml:4:11: `17.9` is no exact version", "next", "three numbers"],
+    ),
+    (
+        "+[postgres]\nversions = [\"16\"]\ndownload = { version = \"15.18.0\" }\n",
+        "dev",
+        2,
+        &["xtask.toml:5:24: `versions` does not have 15", "next", "add \"15\""],
+    ),
+    ("+", "dev --install sytem", 2, &["invalid value 'sytem'", "system"]),
     (
         "+[zzz]\n",
         "dev",
@@ -159,6 +200,7 @@ fn outside_a_repository_it_says_so() {
     }
     // These need none.
     case.run("help").code(0);
+    case.run("doctor").code(0);
     case.run("help codes").code(0);
     case.run("--version").code(0);
 }

@@ -21,15 +21,23 @@ fn every_verb_ends_or_runs_without_input() {
         ("db reset", 2),
         ("db reset --yes", 0),
         ("db reset -n", 0),
+        ("db dump one.dump", 0),
+        ("db restore one.dump", 2),
+        ("db restore -n one.dump", 0),
+        ("db start", 0),
+        ("db upgrade-server", 0),
         ("db stop", 0),
         ("ci fmt", 1),
+        ("doctor", 0),
+        ("doctor --json", 0),
+        ("doctor --clean -n", 0),
     ];
     for (line, code) in ends {
         let ran = case.run(line);
         assert_eq!(ran.code, Some(code), "`{line}` said:\n{}{}", ran.stdout, ran.stderr);
     }
     let overview = case.run("--help").stdout;
-    for verb in ["dev", "test", "db", "ci", "help"] {
+    for verb in ["dev", "test", "db", "ci", "doctor", "help"] {
         assert!(overview.contains(&format!(" {verb} ")), "{overview}");
         assert!(verb == "dev" || ends.iter().any(|(line, _)| line.starts_with(verb)), "{verb} was not tried");
     }

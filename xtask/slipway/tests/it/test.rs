@@ -32,6 +32,53 @@ fn case(tests: &str) -> Case {
         .env("LOG_LEVEL", "debug")
 }
 
+#[test]
+fn migrations_are_applied_once_until_one_changes() {
+    // A file that no other run had: templates are shared by all cases.
+    let nobody_had = format!("-- {} {:?}", std::process::id(), std::time::SystemTime::now());
+    let case = case(TESTS).file("app/migrations/0001_one.sql", &nobody_had);
+    case.run("test").code(0).says(&["✓ template", "1 migration applied"]);
+    let second = case.run("test").code(0);
+    assert!(!second.stderr.contains("✓ template"), "{}", second.stderr);
+    let case = case.file("app/migrations/0002_two.sql", &nobody_had);
+    case.run("test").code(0).says(&["✓ template", "2 migrations applied"]);
+}
+
+#[test]
+fn each_test_is_handed_a_database_of_its_own_that_is_ready() {
+    let case = case(
+        r#"
+fn ask() -> String {
+    let url = std::env::var("TEST_TEMPLATE_URL").unwrap();
+    let host = url.split("host=").nth(1).unwrap();
+    let psql = |database: &str, sql: &str| {
+        let ran = std::process::Command::new("psql")
+            .args(["-h", host, "-U", "postgres", "-d", database, "-XAtc", sql]).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    };
+    let mut name = String::new();
+    while name.is_empty() {
+        name = psql("postgres", "select test_database()");
+    }
+    psql(&name, "create table mine (i int)");
+    name
+}
+#[test] fn one() { ask(); }
+#[test] fn many_at_once() {
+    let mut names: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..20).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|name| name.join().unwrap()).collect()
+    });
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 20);
+}
+"#,
+    );
+    case.run("test").code(0).says(&["2 passed, 0 failed"]);
+}
+
 /// PATH without nextest: the tool then runs cargo test.
 fn without_nextest() -> String {
     let path = std::env::var("PATH").unwrap();
@@ -42,7 +89,7 @@ fn without_nextest() -> String {
 #[test]
 fn tests_run_on_a_server_of_their_own_with_the_defaults_and_end_in_a_total() {
     let case = case(TESTS);
-    let ran = case.run("test").code(0).says(&["✓ postgres", "of this run alone", "✓ template", "✓ test"]);
+    let ran = case.run("test").code(0).says(&["✓ postgres", "of this run alone", "✓ test"]);
     assert_eq!(ran.stderr.trim_end().lines().last(), Some("2 passed, 0 failed, 1 skipped"));
     // The development server has nothing to do with it.
     case.run("db status").code(0).says(&["no cluster yet"]);

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::status::pending;
+use super::status::{join_running, standing};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::migrations;
-use crate::postgres::Cluster;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db migrate --dry-run")]
@@ -20,11 +19,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let repository = context.repository()?;
-    let launcher = context.launcher(&repository.workspace.root)?;
     let screen = &context.screen;
     if args.dry_run {
-        let pending = match Cluster::join_running(context.plan(&repository))? {
-            Some(cluster) => pending(&repository, &launcher, &cluster)?,
+        let pending = match join_running(context, &repository)? {
+            Some(cluster) => standing(&repository, &cluster)?.pending,
             // A dry run starts no server; a cluster that is down is as the last run left it.
             None if repository.cluster_folder().data().is_dir() => {
                 return Err(Failure::new(
@@ -42,6 +40,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         screen.done("migrations", &format!("{} pending, nothing applied", pending.len()), None);
         return Ok(ExitCode::SUCCESS);
     }
+    let launcher = context.launcher(&repository.workspace.root)?;
     let built = super::build(context, &repository, &launcher)?;
     let cluster = super::open(context, &repository, &launcher)?;
     let report = migrations::apply(

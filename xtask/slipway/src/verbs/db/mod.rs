@@ -1,11 +1,17 @@
 //! `db`: the development database of this worktree. Never any other: the address is not an argument.
 
+mod dump;
 mod migrate;
 mod new;
 mod psql;
+mod replace;
 mod reset;
+mod restore;
+mod server;
+mod start;
 mod status;
 mod stop;
+mod upgrade_server;
 mod url;
 
 use std::path::Path;
@@ -14,11 +20,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub use self::server::downloads;
+pub(super) use self::server::with_server;
+
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::files::Lock;
 use crate::migrations::{self, Report};
-use crate::postgres::{Cluster, identifier, literal};
+use crate::postgres::{Cluster, Plan, identifier, literal};
 use crate::process::Launcher;
 use crate::reload::{Build, Built};
 
@@ -34,6 +43,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Print the URL on stdout, starting the server if need be
+    #[command(after_help = "Example: psql \"$(cargo xtask db url)\"")]
     Url,
     /// Open psql
     Psql(psql::Args),
@@ -45,8 +55,16 @@ enum Verb {
     New(new::Args),
     /// Drop the database; make, migrate and fill it again
     Reset(reset::Args),
+    /// Write the database to a file
+    Dump(dump::Args),
+    /// Replace the database by what is in a file
+    Restore(restore::Args),
+    /// Start the server and leave it up, also for graphical clients (--tcp)
+    Start(start::Args),
     /// Stop the server now
     Stop(stop::Args),
+    /// Print the commands that move the data to another major version
+    UpgradeServer(upgrade_server::Args),
 }
 
 pub fn run(context: &Context, args: Args) -> Result<ExitCode> {
@@ -57,12 +75,16 @@ pub fn run(context: &Context, args: Args) -> Result<ExitCode> {
         Verb::Migrate(args) => migrate::run(context, &args),
         Verb::New(args) => new::run(context, &args),
         Verb::Reset(args) => reset::run(context, &args),
+        Verb::Dump(args) => dump::run(context, &args),
+        Verb::Restore(args) => restore::run(context, &args),
+        Verb::Start(args) => start::run(context, &args),
         Verb::Stop(args) => stop::run(context, &args),
+        Verb::UpgradeServer(args) => upgrade_server::run(context, &args),
     }
 }
 
 /// The comment of a database whose demo data are in it: written in the transaction that loads them, and gone
-/// with the database, so it cannot be wrong.
+/// with the database, so it cannot be wrong. A database with any other comment gets no demo data either.
 const LOADED: &str = "demo data loaded";
 
 /// How often a server is started again that was killed just as it was joined.
@@ -70,10 +92,22 @@ const TRIES: usize = 5;
 
 /// Joins the development server, or starts it, and makes the database unless it is there.
 pub(super) fn open(context: &Context, repository: &Repository, launcher: &Launcher<'_>) -> Result<Cluster> {
+    open_listening(context, repository, launcher, None)
+}
+
+/// [`open`]; a server that starts listens on a port of 127.0.0.1 as well.
+fn open_listening(
+    context: &Context,
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    tcp: Option<u16>,
+) -> Result<Cluster> {
     repository.workspace.prepare(&context.env)?;
     for _ in 0..TRIES {
-        let cluster = Cluster::join(launcher, context.plan(repository))?;
-        match cluster.psql(launcher).ensure(repository.name()) {
+        let cluster = with_server(context, repository, launcher, &mut || {
+            Cluster::join(launcher, Plan { tcp, ..context.plan(repository) })
+        })?;
+        match cluster.ensure(repository.name()) {
             Ok(()) => {
                 repository.workspace.tell_url(&cluster.url(repository.name()))?;
                 return Ok(cluster);
@@ -106,24 +140,34 @@ pub(super) fn report_build(context: &Context, built: &Built) {
     }
 }
 
-/// Applies pending migrations with the new binary, and loads the demo data where they never were. `database` is
-/// the service's, or one that is to become it.
+/// Applies pending migrations with the new binary, and loads the demo data where they never were.
 pub(super) fn migrate_and_load(
     repository: &Repository,
     launcher: &Launcher<'_>,
     cluster: &Cluster,
-    database: &str,
     binary: &Path,
 ) -> Result<(Report, bool)> {
-    let report = migrations::apply(launcher, binary, &cluster.url(database), &repository.migrations())?;
-    let Some(demo) = &repository.config.dev.demo_data else { return Ok((report, false)) };
+    let name = repository.name();
+    let report = migrations::apply(launcher, binary, &cluster.url(name), &repository.migrations())?;
+    Ok((report, load_demo_once(repository, launcher, cluster, name)?))
+}
+
+/// Loads the demo data into `database`, the service's or one that is to become it, unless they are there or it was
+/// filled otherwise. Gives whether it did.
+fn load_demo_once(
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    cluster: &Cluster,
+    database: &str,
+) -> Result<bool> {
+    let Some(demo) = &repository.config.dev.demo_data else { return Ok(false) };
     // Two callers at once: the second one sees what the first has loaded.
     let _lock = Lock::exclusive(&cluster.folder().path().join("demo-data.lock"))?;
-    if cluster.psql(launcher).comment(database)?.as_deref() == Some(LOADED) {
-        return Ok((report, false));
+    if cluster.comment(database)?.is_some_and(|comment| !comment.is_empty()) {
+        return Ok(false);
     }
     load_demo(launcher, cluster, database, &repository.workspace.root.join(demo.get_ref()))?;
-    Ok((report, true))
+    Ok(true)
 }
 
 fn load_demo(launcher: &Launcher<'_>, cluster: &Cluster, database: &str, file: &Path) -> Result<()> {
@@ -134,7 +178,7 @@ fn load_demo(launcher: &Launcher<'_>, cluster: &Cluster, database: &str, file: &
             .into());
     }
     let mark = format!("comment on database {} is {}", identifier(database), literal(LOADED));
-    cluster.psql(launcher).load(database, file, &mark)
+    cluster.programs(launcher).load(database, file, &mark)
 }
 
 /// Loads an SQL file below the root.

@@ -22,6 +22,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     launcher.shell.change_dir(&context.env.cwd);
     let cluster = super::open(context, &repository, &launcher)?;
     context.screen.clear();
-    let command = cluster.psql(&launcher).command(repository.name()).args(&args.args);
+    let command = cluster.programs(&launcher).psql(repository.name()).args(&args.args);
     Ok(ExitCode::from(launcher.interact(command, Kind::Tool)?))
 }

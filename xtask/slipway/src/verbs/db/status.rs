@@ -6,9 +6,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::context::{Context, Repository};
-use crate::migrations::{self, Migration};
+use crate::migrations::{self, Migration, Row, Standing};
 use crate::postgres::Cluster;
-use crate::process::Launcher;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db status --json")]
@@ -20,20 +19,31 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let repository = context.repository()?;
-    let launcher = context.launcher(&repository.workspace.root)?;
     let folder = repository.cluster_folder();
     let server = folder.server();
     let version = server.as_ref().map(|server| server.version.as_str());
-    let joined = Cluster::join_running(context.plan(&repository))?;
-    let running = joined.is_some();
-    let pending = joined.map(|cluster| pending(&repository, &launcher, &cluster)).transpose()?;
-    let url = if running { Some(context.plan(&repository).url(repository.name())) } else { None };
+    let cluster = join_running(context, &repository)?;
+    let standing = cluster.as_ref().map(|cluster| standing(&repository, cluster)).transpose()?;
+    let invalid = cluster.as_ref().map(|cluster| invalid_indexes(&repository, cluster)).transpose()?;
+    let invalid = invalid.unwrap_or_default();
+    let strays = migrations::strays(&repository.migrations());
+    let url = cluster.as_ref().map(|cluster| cluster.url(repository.name()));
+    drop(cluster);
     if args.json {
-        let names = pending.as_ref().map(|pending| pending.iter().map(|one| &one.file).collect::<Vec<_>>());
+        let running = url.is_some();
+        let names = |list: fn(&Standing) -> &Vec<Migration>| {
+            standing.as_ref().map(|standing| list(standing).iter().map(|one| &one.file).collect::<Vec<_>>())
+        };
         context.screen.data(
             &json!({
                 "running": running, "in_use": running && Cluster::in_use(&folder)?, "version": version,
-                "data": folder.data(), "url": url, "pending": names,
+                "tcp": folder.tcp().filter(|_| running), "data": folder.data().display().to_string(), "url": url,
+                "applied": names(|standing| &standing.applied), "pending": names(|standing| &standing.pending),
+                "edited": names(|standing| &standing.edited),
+                "out_of_order": names(|standing| &standing.out_of_order),
+                "other_branch": standing.as_ref().map(|standing| &standing.other_branch),
+                "unfinished": standing.as_ref().map(|standing| &standing.unfinished),
+                "invalid_indexes": invalid, "not_migrations": strays,
             })
             .to_string(),
         );
@@ -41,44 +51,97 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let screen = &context.screen;
     let data = repository.workspace.relative(folder.path()).display().to_string();
-    match (running, version) {
-        (true, version) => {
-            screen.done("postgres", &format!("{} is up; {data}", version.unwrap_or("?")), None)
+    match (&url, version) {
+        (Some(url), version) => {
+            let tcp = folder.tcp().map(|port| format!(", also at 127.0.0.1:{port}")).unwrap_or_default();
+            screen.done("postgres", &format!("{} is up{tcp}; {data}", version.unwrap_or("?")), None);
+            screen.done("url", url, None);
         }
-        (false, Some(version)) => {
-            screen.done("postgres", &format!("{version} is down, data kept in {data}"), None)
+        (None, Some(version)) => {
+            screen.done("postgres", &format!("{version} is down, data kept in {data}"), None);
         }
-        (false, None) => screen.done("postgres", "no cluster yet: cargo xtask dev", None),
+        (None, None) => screen.done("postgres", "no cluster yet: cargo xtask dev", None),
     }
-    if let Some(url) = url {
-        screen.done("url", &url, None);
+    let versions = repository.config.postgres.versions.get_ref();
+    if let Some(major) = folder.data_major().filter(|major| !versions.contains(major)) {
+        let wanted = versions.join(", ");
+        screen.failed("version", &format!("the data are of {major}, xtask.toml wants {wanted}"), None);
+        next(context, "cargo xtask db upgrade-server");
     }
-    match pending.as_deref() {
-        None => {}
-        Some([]) => screen.done("migrations", "none pending", None),
-        Some(pending) => {
-            let names: Vec<&str> = pending.iter().map(|one| one.file.as_str()).collect();
-            screen.failed("migrations", &format!("{} pending: {}", names.len(), names.join(", ")), None);
-            screen.line("    next      cargo xtask db migrate");
-        }
+    if let Some(standing) = &standing {
+        show(context, &repository, standing);
+    }
+    if !invalid.is_empty() {
+        screen.failed("indexes", &format!("{} invalid: {}", invalid.len(), invalid.join(", ")), None);
+        let drops = invalid.iter().map(|index| format!("drop index concurrently {index};"));
+        next(context, &format!("{} and make what you need again", drops.collect::<Vec<_>>().join(" ")));
+    }
+    if !strays.is_empty() {
+        screen.failed("ignored", &format!("{}: no number at the start", strays.join(", ")), None);
+        next(context, "cargo xtask db new WHAT makes a file that will be applied");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The migrations that have a file and are not in the database, which need not exist yet.
-pub(super) fn pending(
-    repository: &Repository,
-    launcher: &Launcher<'_>,
-    cluster: &Cluster,
-) -> Result<Vec<Migration>> {
-    let psql = cluster.psql(launcher);
-    let mut files = migrations::files(&repository.migrations())?;
-    if psql.comment(repository.name())?.is_some()
-        && psql.query(repository.name(), migrations::TABLE_EXISTS)? == "t"
-    {
-        let applied = psql.query(repository.name(), migrations::APPLIED)?;
-        let applied: Vec<i64> = applied.lines().filter_map(|line| line.parse().ok()).collect();
-        files.retain(|migration| !applied.contains(&migration.version));
+/// Joins the server if one is up. Its short path is made again where /tmp was cleaned.
+pub(super) fn join_running(context: &Context, repository: &Repository) -> Result<Option<Cluster>> {
+    if repository.cluster_folder().data().is_dir() {
+        repository.workspace.prepare(&context.env)?;
     }
-    Ok(files)
+    Cluster::join_running(context.plan(repository))
+}
+
+/// How the files and the database, which need not exist yet, stand to each other.
+pub(super) fn standing(repository: &Repository, cluster: &Cluster) -> Result<Standing> {
+    let folder = repository.migrations();
+    let files = migrations::files(&folder)?;
+    let mut rows = Vec::new();
+    if let Some(mut database) = cluster.connect(repository.name())?
+        && database.value(migrations::TABLE_EXISTS)?.as_deref() == Some("t")
+    {
+        rows = database.query(migrations::ROWS)?.iter().filter_map(|row| Row::read(row)).collect();
+    }
+    Standing::of(files, &folder, &rows)
+}
+
+fn invalid_indexes(repository: &Repository, cluster: &Cluster) -> Result<Vec<String>> {
+    let Some(mut database) = cluster.connect(repository.name())? else { return Ok(Vec::new()) };
+    Ok(database.query(migrations::INVALID_INDEXES)?.into_iter().flatten().flatten().collect())
+}
+
+/// What each list is called, what is in it, and the way out.
+fn show(context: &Context, repository: &Repository, standing: &Standing) {
+    let screen = &context.screen;
+    let names = |list: &[Migration]| list.iter().map(|one| one.file.clone()).collect::<Vec<_>>();
+    let reset = "cargo xtask db reset, or switch back to that branch";
+    let files = [&standing.applied, &standing.pending, &standing.edited, &standing.out_of_order];
+    let last = files.into_iter().flatten().map(|one| one.version).max().unwrap_or(0);
+    let folder = repository.migrations();
+    let folder = repository.workspace.relative(&folder).display().to_string();
+    let renumber = standing.out_of_order.first().map_or_else(String::new, |one| {
+        let rest = one.file.split_once('_').map_or("", |(_, rest)| rest);
+        format!("git mv {folder}/{} {folder}/{:04}_{rest}", one.file, last + 1)
+    });
+    let edited = standing.edited.first().map_or_else(String::new, |one| {
+        format!("git checkout {folder}/{}, and a new file: cargo xtask db new; or db reset", one.file)
+    });
+    for (state, names, way) in [
+        ("pending", names(&standing.pending), "cargo xtask db migrate"),
+        ("edited after they were applied", names(&standing.edited), edited.as_str()),
+        ("out of order, a later one is applied", names(&standing.out_of_order), renumber.as_str()),
+        ("from another branch", standing.other_branch.clone(), reset),
+        ("begun and not finished", standing.unfinished.clone(), "cargo xtask db reset"),
+    ] {
+        if !names.is_empty() {
+            screen.failed("migrations", &format!("{} {state}: {}", names.len(), names.join(", ")), None);
+            next(context, way);
+        }
+    }
+    if standing.is_sound() && standing.pending.is_empty() {
+        screen.done("migrations", &format!("{} applied, none pending", standing.applied.len()), None);
+    }
+}
+
+fn next(context: &Context, way: &str) {
+    context.screen.line(&format!("    next      {way}"));
 }

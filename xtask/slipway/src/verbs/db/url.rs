@@ -14,7 +14,7 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
     let cluster = super::open(context, &repository, &launcher)?;
-    cluster.folder().extend_grace(GRACE)?;
+    cluster.folder().extend_grace(Some(GRACE))?;
     context.screen.data(&cluster.url(repository.name()));
     context
         .screen

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use xshell::cmd;
 
 use crate::output::Screen;
+use crate::postgres::{Cluster, Folder};
 use crate::process::{Kind, Launcher, Line, Lines};
 
 /// How long the last words of programs that ended may take to arrive.
@@ -23,11 +24,14 @@ pub enum Event {
     Asked,
     /// Some child has ended.
     ChildEnded,
+    /// PostgreSQL has ended; whether nobody had told it to.
+    ServerEnded(bool),
 }
 
 pub struct Events {
     /// Readers for the children's output.
     pub lines: Lines<Event>,
+    sender: Sender<Event>,
     receiver: Receiver<Event>,
     stopping: Arc<AtomicBool>,
     /// Seconds that local time is ahead of UTC.
@@ -53,7 +57,18 @@ impl Events {
                 }
             }
         });
-        Ok(Events { lines: Lines::new(sender, Event::Line), receiver, stopping, offset: offset(launcher) })
+        let lines = Lines::new(sender.clone(), Event::Line);
+        Ok(Events { lines, sender, receiver, stopping, offset: offset(launcher) })
+    }
+
+    /// From here on, once: says when the server of `folder` has ended.
+    pub fn watch(&self, folder: Folder) {
+        let sender = self.sender.clone();
+        std::thread::spawn(move || {
+            if let Ok(killed) = Cluster::wait_for_end(&folder) {
+                let _ = sender.send(Event::ServerEnded(killed));
+            }
+        });
     }
 
     /// The next event.

@@ -40,7 +40,9 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
         let (cache, state) = (context.env.tilde(&context.env.cache()), &repository.workspace.state);
         let state = repository.workspace.relative(state).display().to_string();
         let name = repository.name();
-        context.screen.headline(&format!("{name} · first run: nothing is installed system-wide"));
+        let system =
+            if context.options.install.is_some() { "" } else { ": nothing will be installed system-wide" };
+        context.screen.headline(&format!("{name} · first run{system}"));
         context.screen.line(&format!("  state {state}, cache {cache}\n"));
     }
     // cargo works while the server starts.
@@ -55,12 +57,12 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
         secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
     shown.secrets(&values);
     let migrating = Instant::now();
-    let (report, loaded) =
-        db::migrate_and_load(&repository, &launcher, &cluster, repository.name(), &built.binary)?;
+    let (report, loaded) = db::migrate_and_load(&repository, &launcher, &cluster, &built.binary)?;
     shown.migrations(report.applied.len(), loaded, migrating.elapsed());
 
     let port = port::claim(context, *repository.config.service.port.get_ref(), &repository.workspace.root)?;
     let events = Events::listen(&launcher)?;
+    events.watch(cluster.folder().clone());
     let mut processes = start_processes(&repository, &launcher, &events)?;
     let admin = repository.workspace.short.join(format!("admin-{}.sock", std::process::id()));
     let generation = Generation {
@@ -74,11 +76,23 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     };
     let mut service = Service::start(&launcher, generation)?;
     events.lines.read(repository.name(), &mut service.child)?;
-    let mut ended = wait_ready(context, &launcher, &events, &mut service, &mut processes)?;
-    if ended.is_none() {
-        shown.ready(&cluster, &port, values.values.len(), started.elapsed());
-        ended = Some(follow(context, &events, &mut service, &mut processes)?);
-    }
+    let (mut cluster, mut shown_ready) = (cluster, false);
+    let ended = loop {
+        let mut ended = wait_ready(context, &launcher, &events, &mut service, &mut processes)?;
+        if ended.is_none() {
+            if !shown_ready {
+                shown.ready(&cluster, &port, values.values.len(), started.elapsed());
+                shown_ready = true;
+            }
+            ended = Some(follow(context, &events, &mut service, &mut processes)?);
+        }
+        let Some(Ended::WithoutServer) = ended else { break ended };
+        // The service connects again by itself.
+        let (killed, again) = (Instant::now(), db::open(context, &repository, &launcher)?);
+        cluster = again;
+        events.watch(cluster.folder().clone());
+        context.screen.done("postgres", "was killed, and runs again", Some(killed.elapsed()));
+    };
     stop(context, &events, service, processes, cluster)?;
     match ended {
         Some(Ended::ByItself(code)) => {
@@ -107,12 +121,14 @@ fn start_processes(
     Ok(processes)
 }
 
-/// Why the service runs no more, or is about to.
+/// Why the service runs no more, or is about to, or cannot work.
 enum Ended {
     /// Ctrl-C.
     Asked,
     /// Its own end, with this code.
     ByItself(u8),
+    /// It runs, and its server was killed.
+    WithoutServer,
 }
 
 /// Waits until the service is ready, as long as it lives and nobody asks to stop: then it gives why not.
@@ -159,6 +175,10 @@ fn handle(
     match event {
         Event::Line(line) => events.show(&context.screen, &line),
         Event::Asked => return Ok(Some(Ended::Asked)),
+        Event::ServerEnded(true) => return Ok(Some(Ended::WithoutServer)),
+        Event::ServerEnded(false) => {
+            context.screen.failed("postgres", "was stopped: cargo xtask db start", None)
+        }
         Event::ChildEnded => {
             let mut running = Vec::new();
             for (name, mut child) in std::mem::take(processes) {
@@ -196,9 +216,7 @@ fn stop(
     let postgres = match left {
         Left::Stopped => "postgres stopped, data kept",
         Left::InUse => "postgres stays up for its other users",
-        Left::InGrace => {
-            "postgres stays up for up to 10 minutes, for `db url`; now down: cargo xtask db stop"
-        }
+        Left::InGrace => "postgres stays up, for `db url` or `db start`; now down: cargo xtask db stop",
     };
     context.screen.done("service", &format!("{service}; {postgres}. Again: cargo xtask dev"), None);
     Ok(())
@@ -263,7 +281,7 @@ impl Shown<'_> {
             screen.note(note);
         }
         screen.line(&format!("  open      {:<33} database  cargo xtask db psql", port.url()));
-        screen.line("  ctrl-c stops both; the data stay");
+        screen.line("  ctrl-c stops the service, and PostgreSQL with its last user; the data stay");
     }
 }
 

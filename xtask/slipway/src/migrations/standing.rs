@@ -1,0 +1,136 @@
+//! How the files and a database stand to each other.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha384};
+
+use super::Migration;
+
+/// SQL that says `t` if the database has been migrated at all.
+pub const TABLE_EXISTS: &str = "select to_regclass('_sqlx_migrations') is not null";
+/// SQL that gives a [`Row`] for each migration that was begun, where [`TABLE_EXISTS`] said so.
+pub const ROWS: &str =
+    "select version, description, success, encode(checksum, 'hex') from _sqlx_migrations order by version";
+/// SQL that gives the indexes which a failed CREATE INDEX CONCURRENTLY left, and nobody is making now: they cost and serve nobody.
+pub const INVALID_INDEXES: &str = "select indexrelid::regclass from pg_index where not indisvalid \
+     and indexrelid not in (select index_relid from pg_stat_progress_create_index) order by 1";
+
+/// What the database says of a migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The number of its file.
+    pub version: i64,
+    /// The rest of its file's name, with spaces.
+    pub description: String,
+    /// Whether it came to its end.
+    pub success: bool,
+    /// The SHA-384 of the file that was applied, in hexadecimal digits.
+    pub checksum: String,
+}
+
+impl Row {
+    /// A row of [`ROWS`].
+    pub fn read(columns: &[Option<String>]) -> Option<Self> {
+        let [Some(version), Some(description), Some(success), Some(checksum)] = columns else { return None };
+        Some(Row {
+            version: version.parse().ok()?,
+            description: description.clone(),
+            success: success == "t",
+            checksum: checksum.clone(),
+        })
+    }
+}
+
+/// How the files and a database stand to each other. Every list is in the order of the numbers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Applied, and as the file is.
+    pub applied: Vec<Migration>,
+    /// Not applied, and later than all that is.
+    pub pending: Vec<Migration>,
+    /// Applied, and the file was changed since.
+    pub edited: Vec<Migration>,
+    /// Not applied, though a later one is: the service refuses to apply it.
+    pub out_of_order: Vec<Migration>,
+    /// Applied, and without a file here: of another branch.
+    pub other_branch: Vec<String>,
+    /// Begun and never finished, outside a transaction.
+    pub unfinished: Vec<String>,
+}
+
+impl Standing {
+    /// Compares `files`, which lie in `folder`, with what the database says.
+    pub fn of(files: Vec<Migration>, folder: &Path, rows: &[Row]) -> Result<Self> {
+        let mut standing = Standing::default();
+        let newest = rows.iter().filter(|row| row.success).map(|row| row.version).max();
+        for row in rows {
+            let name = || format!("{:04}_{}.sql", row.version, row.description.replace(' ', "_"));
+            if !row.success {
+                standing.unfinished.push(name());
+            } else if !files.iter().any(|file| file.version == row.version) {
+                standing.other_branch.push(name());
+            }
+        }
+        for file in files {
+            match rows.iter().find(|row| row.version == file.version) {
+                Some(row) if !row.success => {}
+                Some(row) if row.checksum == checksum(&folder.join(&file.file))? => {
+                    standing.applied.push(file)
+                }
+                Some(_) => standing.edited.push(file),
+                None if newest.is_some_and(|newest| file.version < newest) => {
+                    standing.out_of_order.push(file)
+                }
+                None => standing.pending.push(file),
+            }
+        }
+        Ok(standing)
+    }
+
+    /// Whether files and database agree, but for what is pending.
+    pub fn is_sound(&self) -> bool {
+        let Standing { edited, out_of_order, other_branch, unfinished, .. } = self;
+        edited.is_empty() && out_of_order.is_empty() && other_branch.is_empty() && unfinished.is_empty()
+    }
+}
+
+/// The sum that sqlx keeps of an applied file.
+fn checksum(path: &Path) -> Result<String> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Sha384::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_and_row_is_told_apart() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut files = Vec::new();
+        for (version, file) in [(1, "0001_a.sql"), (2, "0002_b.sql"), (3, "0003_c.sql"), (9, "0009_d.sql")] {
+            fs::write(folder.path().join(file), file)?;
+            files.push(Migration { version, file: file.to_owned() });
+        }
+        let row = |version: i64, success: bool, text: &str| Row {
+            version,
+            description: "some work".to_owned(),
+            success,
+            checksum: Sha384::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let rows = [row(1, true, "0001_a.sql"), row(3, true, "before"), row(5, true, ""), row(6, false, "")];
+        let standing = Standing::of(files.clone(), folder.path(), &rows)?;
+        assert_eq!(standing.applied, files[..1]);
+        assert_eq!(standing.out_of_order, files[1..2]);
+        assert_eq!(standing.edited, files[2..3]);
+        assert_eq!(standing.pending, files[3..]);
+        assert_eq!(standing.other_branch, ["0005_some_work.sql"]);
+        assert_eq!(standing.unfinished, ["0006_some_work.sql"]);
+        assert!(!standing.is_sound());
+        let fresh = Standing::of(files.clone(), folder.path(), &[])?;
+        assert!(fresh.is_sound() && fresh.pending == files);
+        Ok(())
+    }
+}
