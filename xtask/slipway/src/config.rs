@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::{Context as _, Result};
 use serde::de::value::MapAccessDeserializer;
@@ -109,13 +109,22 @@ impl Default for Postgres {
 }
 
 /// `[dev]`: what `cargo xtask dev` does beside running the service.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Dev {
     /// SQL that is loaded once into a new development database.
     pub demo_data: Option<Spanned<String>>,
+    /// Files and folders, from the root: a change at or below them rebuilds the service.
+    pub watch: Spanned<Vec<String>>,
     /// Shell commands to run beside the service, by the name that prefixes their output.
     pub processes: BTreeMap<String, Spanned<String>>,
+}
+
+impl Default for Dev {
+    fn default() -> Self {
+        let watch = Spanned::new(0..0, vec![".".to_owned()]);
+        Dev { demo_data: None, watch, processes: BTreeMap::new() }
+    }
 }
 
 /// `[secrets]`: which names the service is given. Values are never here, but for development defaults.
@@ -151,7 +160,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("service", &["name", "port"]),
     ("postgres", &["versions", "bin", "download"]),
     ("postgres.download", &["url", "version"]),
-    ("dev", &["demo-data", "processes"]),
+    ("dev", &["demo-data", "processes", "watch"]),
     ("dev.processes", &["*"]),
     ("secrets", &["names"]),
     ("secrets.names", &["*"]),
@@ -187,6 +196,22 @@ impl Config {
         Ok(config)
     }
 
+    /// Becomes `new`, but for what a running `dev` cannot change; gives whether `new` changes that.
+    pub fn take(&mut self, mut new: Config) -> bool {
+        let fixed = |config: &Config| {
+            let Config { service, postgres, dev, .. } = config;
+            let versions = postgres.versions.get_ref().clone();
+            let processes: Vec<_> =
+                dev.processes.iter().map(|(name, run)| (name.clone(), run.get_ref().clone())).collect();
+            (service.name.get_ref().clone(), *service.port.get_ref(), versions, processes)
+        };
+        let differs = fixed(self) != fixed(&new);
+        std::mem::swap(&mut self.service, &mut new.service);
+        std::mem::swap(&mut self.postgres, &mut new.postgres);
+        *self = Config { service: new.service, postgres: new.postgres, ..new };
+        differs
+    }
+
     fn check(&self, text: &str) -> Result<()> {
         let name = self.service.name.get_ref();
         let start = name.starts_with(|c: char| c.is_ascii_lowercase());
@@ -211,6 +236,7 @@ impl Config {
         }
         self.check_versions(text)?;
         self.check_download(text)?;
+        self.check_watch(text)?;
         for (name, declared) in &self.secrets.names {
             check_name(text, name, declared)?;
         }
@@ -235,6 +261,22 @@ impl Config {
             Some(version) => {
                 let what = format!("`{version}` is not a major version of PostgreSQL");
                 Err(wrong(text, versions.span(), &what).next("majors only: \"17\", not \"17.2\"").into())
+            }
+        }
+    }
+
+    fn check_watch(&self, text: &str) -> Result<()> {
+        let watch = &self.dev.watch;
+        let outside = |path: &&String| {
+            let parts = Path::new(path).components();
+            path.is_empty()
+                || parts.into_iter().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        match watch.get_ref().iter().find(outside) {
+            None => Ok(()),
+            Some(path) => {
+                let what = format!("`{path}` is no path below the root");
+                Err(wrong(text, watch.span(), &what).next("watch = [\"app\", \"Cargo.toml\"]").into())
             }
         }
     }

@@ -44,6 +44,11 @@ impl Repository {
         self.workspace.root.join(MIGRATIONS)
     }
 
+    /// The same, as people type it at the root.
+    pub(crate) fn migrations_typed(&self) -> String {
+        self.workspace.relative(&self.migrations()).display().to_string()
+    }
+
     /// The sums of what is downloaded.
     pub(crate) fn pins(&self) -> Pins {
         pins(&self.workspace)

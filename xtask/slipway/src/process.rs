@@ -18,9 +18,11 @@ use crate::failure::{Code, Failure};
 use crate::output::Progress;
 use crate::workspace::Env;
 
+mod captured;
 mod leash;
 mod lines;
 
+pub use captured::{Captured, Said};
 pub use leash::{exec_in_group, exec_on_leash};
 pub use lines::{Line, Lines};
 

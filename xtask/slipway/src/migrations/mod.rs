@@ -2,19 +2,27 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use xshell::cmd;
 
 use crate::failure::{Code, Failure};
 use crate::files;
-use crate::process::{Kind, Launcher, quote};
+use crate::process::{Captured, Kind, Launcher, Leash, Said, Start, quote, tail};
 
 mod standing;
 
-pub use standing::{INVALID_INDEXES, ROWS, Row, Standing, TABLE_EXISTS};
+pub use standing::{Finding, INVALID_INDEXES, ROWS, Row, Standing, TABLE_EXISTS};
+
+/// How often a run is looked at.
+const POLL: Duration = Duration::from_millis(2);
+/// How long a run may take to end when it is cancelled.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What `migrate --json` of the service says.
 #[derive(Debug, Default, Deserialize)]
@@ -32,15 +40,50 @@ pub struct Applied {
     pub ms: u64,
 }
 
-/// Applies what is pending, with the service's binary, after a look at the files below `folder`.
+/// The service's `migrate`, while it runs. It ends when this process does.
+pub struct Run(Captured);
+
+impl Run {
+    /// Begins to apply what is pending, with the service's binary, after a look at the files below `folder`.
+    pub fn start(launcher: &Launcher<'_>, binary: &Path, url: &str, folder: &Path) -> Result<Self> {
+        files(folder)?;
+        let command = cmd!(launcher.shell, "{binary} migrate --json").env("DATABASE_URL", url);
+        let start = Start::new(command, Kind::Tool, Leash::Signal(Signal::TERM));
+        let child = launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?;
+        Captured::new(child).map(Run)
+    }
+
+    /// What it did, once it has ended.
+    ///
+    /// # Errors
+    /// The outer one: it cannot be waited for. The inner one: the database was not migrated.
+    pub fn poll(&mut self) -> Result<Option<Result<Report>>> {
+        let Some(Said { code, stdout, stderr }) = self.0.poll()? else { return Ok(None) };
+        if code != 0 {
+            let why =
+                if stderr.trim().is_empty() { format!("`migrate` ended with code {code}") } else { stderr };
+            let failure = Failure::new(Code::Failed, "the database was not migrated");
+            return Ok(Some(Err(failure.why(tail(why.trim(), 12)).into())));
+        }
+        let report = serde_json::from_str(&stdout);
+        Ok(Some(report.with_context(|| format!("the service's `migrate --json` said {stdout:?}"))))
+    }
+
+    /// Ends it: what it has begun is rolled back, what it has done stays.
+    pub fn cancel(mut self) -> Result<()> {
+        self.0.child().stop(&[(Signal::TERM, GRACE)]).map(drop)
+    }
+}
+
+/// Applies what is pending, see [`Run::start`], and waits for it.
 pub fn apply(launcher: &Launcher<'_>, binary: &Path, url: &str, folder: &Path) -> Result<Report> {
-    files(folder)?;
-    let command = cmd!(launcher.shell, "{binary} migrate --json").env("DATABASE_URL", url);
-    let said = launcher.read(command, Kind::Tool).map_err(|error| match error.downcast::<Failure>() {
-        Ok(failure) => Failure { what: "the database was not migrated".to_owned(), ..failure }.into(),
-        Err(error) => error,
-    })?;
-    serde_json::from_str(&said).with_context(|| format!("the service's `migrate --json` said {said:?}"))
+    let mut run = Run::start(launcher, binary, url, folder)?;
+    loop {
+        if let Some(report) = run.poll()? {
+            return report;
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// A migration's file.

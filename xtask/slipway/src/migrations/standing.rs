@@ -60,6 +60,17 @@ pub struct Standing {
     pub unfinished: Vec<String>,
 }
 
+/// Migrations of which the files and the database do not say the same.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How they stand, after their number: `edited after they were applied`.
+    pub state: &'static str,
+    /// Their files.
+    pub files: Vec<String>,
+    /// What to type.
+    pub way: String,
+}
+
 impl Standing {
     /// Compares `files`, which lie in `folder`, with what the database says.
     pub fn of(files: Vec<Migration>, folder: &Path, rows: &[Row]) -> Result<Self> {
@@ -87,6 +98,36 @@ impl Standing {
             }
         }
         Ok(standing)
+    }
+
+    /// What does not agree, each with the way out, worst first. `folder` is the migrations' as people type it.
+    pub fn findings(&self, folder: &str) -> Vec<Finding> {
+        let names = |list: &[Migration]| list.iter().map(|one| one.file.clone()).collect::<Vec<_>>();
+        let edited = self.edited.first().map_or_else(String::new, |one| {
+            format!("git checkout {folder}/{}, and a new file: cargo xtask db new; or db reset", one.file)
+        });
+        let files = [&self.applied, &self.pending, &self.edited, &self.out_of_order];
+        let last = files.into_iter().flatten().map(|one| one.version).max().unwrap_or(0);
+        let renumber = self.out_of_order.first().map_or_else(String::new, |one| {
+            let rest = one.file.split_once('_').map_or("", |(_, rest)| rest);
+            format!("git mv {folder}/{} {folder}/{:04}_{rest}", one.file, last + 1)
+        });
+        let reset = "cargo xtask db reset, or switch back to that branch".to_owned();
+        let all = [
+            ("edited after they were applied", names(&self.edited), edited),
+            ("out of order, a later one is applied", names(&self.out_of_order), renumber),
+            ("from another branch", self.other_branch.clone(), reset),
+            ("begun and not finished", self.unfinished.clone(), "cargo xtask db reset".to_owned()),
+        ];
+        let found = all.into_iter().filter(|(_, files, _)| !files.is_empty());
+        found.map(|(state, files, way)| Finding { state, files, way }).collect()
+    }
+
+    /// Whether the service would refuse to migrate. One that is ahead of its files can still be served; one that was
+    /// begun and not finished is the service's own to judge.
+    pub fn is_refused(&self) -> bool {
+        let behind = !self.other_branch.is_empty() && !self.pending.is_empty();
+        !self.edited.is_empty() || !self.out_of_order.is_empty() || behind
     }
 
     /// Whether files and database agree, but for what is pending.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 use serde::Deserialize;
 use xshell::cmd;
 
@@ -14,12 +15,18 @@ use crate::failure::{Code, Failure};
 use crate::output::{count, strip_color};
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 
+/// How long cargo may take to end when its build is not wanted any more.
+const GRACE: Duration = Duration::from_secs(8);
+
 /// A build that runs.
 pub struct Build {
     child: Child,
     package: String,
     said: Receiver<Said>,
     started: Instant,
+    known: Known,
+    /// cargo has closed its streams.
+    silent: bool,
 }
 
 /// What a build made.
@@ -33,6 +40,15 @@ pub struct Built {
     pub warnings: String,
     /// From the start of cargo to its end.
     pub took: Duration,
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Known {
+    binary: Option<PathBuf>,
+    crates: usize,
+    status: String,
+    diagnostics: Vec<String>,
 }
 
 enum Said {
@@ -75,39 +91,69 @@ impl Build {
         let stderr = child.stderr().context("cargo has no stderr")?;
         forward(stdout, sender.clone(), Said::Stdout);
         forward(stderr, sender, Said::Stderr);
-        Ok(Build { child, package: package.to_owned(), said, started })
+        Ok(Build {
+            child,
+            package: package.to_owned(),
+            said,
+            started,
+            known: Known::default(),
+            silent: false,
+        })
     }
 
     /// Waits for the end of the build.
     pub fn finish(mut self, launcher: &Launcher<'_>) -> Result<Built> {
-        let (mut binary, mut crates) = (None, 0);
-        let (mut status, mut diagnostics) = (String::new(), Vec::new());
         loop {
-            let detail =
-                if crates == 0 { status.clone() } else { format!("{}, {status}", count(crates, "crate")) };
-            launcher.progress().working("build", &detail);
-            match self.said.recv_timeout(Duration::from_millis(100)) {
-                Ok(Said::Stderr(line)) => match status_of(&line) {
-                    Some(now) => status = now,
-                    None => diagnostics.push(line),
-                },
-                Ok(Said::Stdout(line)) => {
-                    if let Ok(Message::CompilerArtifact { target, executable, fresh }) =
-                        serde_json::from_str(&line)
-                    {
-                        crates += usize::from(!fresh);
-                        if target.name == self.package && executable.is_some() {
-                            binary = executable;
-                        }
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            self.hear(launcher, Duration::from_millis(100));
+            if let Some(built) = self.outcome()? {
+                return built;
             }
         }
+    }
+
+    /// What it made, once it has ended.
+    ///
+    /// # Errors
+    /// The outer one: cargo cannot be waited for. The inner one: the service does not build.
+    pub fn poll(&mut self, launcher: &Launcher<'_>) -> Result<Option<Result<Built>>> {
+        self.hear(launcher, Duration::ZERO);
+        self.outcome()
+    }
+
+    /// Ends it: what it builds is old already.
+    pub fn cancel(mut self) -> Result<()> {
+        self.child.stop(&[(Signal::TERM, GRACE)]).map(drop)
+    }
+
+    /// Takes in what cargo says, and waits at most so long for it.
+    fn hear(&mut self, launcher: &Launcher<'_>, limit: Duration) {
+        let Known { crates, status, .. } = &self.known;
+        let detail =
+            if *crates == 0 { status.clone() } else { format!("{}, {status}", count(*crates, "crate")) };
+        launcher.progress().working("build", &detail);
+        let mut limit = limit;
+        loop {
+            match self.said.recv_timeout(limit) {
+                Ok(said) => self.known.take(said, &self.package),
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.silent = true;
+                    return;
+                }
+            }
+            limit = Duration::ZERO;
+        }
+    }
+
+    fn outcome(&mut self) -> Result<Option<Result<Built>>> {
+        if !self.silent {
+            return Ok(None);
+        }
+        // Both streams are closed: it ends now.
         let code = self.child.wait()?;
+        let Known { binary, crates, diagnostics, .. } = std::mem::take(&mut self.known);
         let said = diagnostics.join("\n").trim().to_owned();
-        match binary {
+        Ok(Some(match binary {
             Some(binary) if code == 0 => {
                 Ok(Built { binary, crates, warnings: said, took: self.started.elapsed() })
             }
@@ -115,8 +161,36 @@ impl Build {
                 .said(said)
                 .next("mend what the compiler says above, and then the same command")
                 .into()),
+        }))
+    }
+}
+
+impl Known {
+    fn take(&mut self, said: Said, package: &str) {
+        match said {
+            Said::Stderr(line) => match status_of(&line) {
+                Some(now) => self.status = now,
+                None => self.diagnostics.push(line),
+            },
+            Said::Stdout(line) => {
+                if let Ok(Message::CompilerArtifact { target, executable, fresh }) =
+                    serde_json::from_str(&line)
+                {
+                    self.crates += usize::from(!fresh);
+                    if target.name == package && executable.is_some() {
+                        self.binary = executable;
+                    }
+                }
+            }
         }
     }
+}
+
+/// How many errors are in what a compiler said.
+pub fn errors(said: &str) -> usize {
+    let plain = said.lines().map(strip_color);
+    // The last one only counts the others.
+    plain.filter(|line| line.starts_with("error") && !line.contains("could not compile")).count().max(1)
 }
 
 fn forward(stream: impl Read + Send + 'static, sender: Sender<Said>, wrap: fn(String) -> Said) {
@@ -156,6 +230,14 @@ fn status_of(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_counted_without_the_line_that_counts_them() {
+        let two = "\x1b[1;31merror[E0308]\x1b[0m: mismatched types\n  --> a.rs\nerror: expected `;`\n\n\
+                   error: could not compile `links` (bin \"links\") due to 2 previous errors";
+        assert_eq!(errors(two), 2);
+        assert_eq!(errors("no line of a compiler"), 1);
+    }
 
     #[test]
     fn status_lines_are_told_from_diagnostics() {

@@ -1,10 +1,12 @@
 //! One running generation of the service.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -16,6 +18,9 @@ use crate::process::{Child, Kind, Launcher, Leash, Start};
 /// How long the service may take to answer what it has begun, once it was asked to end.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// How the names of admin sockets begin.
+const ADMIN: &str = "admin-";
+
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(2);
 
@@ -25,8 +30,10 @@ pub struct Generation<'a> {
     pub binary: PathBuf,
     /// The socket that it serves on: bound here once, so that no connection is refused between generations.
     pub listener: &'a TcpListener,
-    /// The path of its admin socket.
+    /// The path of its admin socket: one a generation.
     pub admin: PathBuf,
+    /// The file that says what is wrong with the code as it was saved, see [`super::Problem`].
+    pub problem: PathBuf,
     /// Its database.
     pub database_url: String,
     /// What else it is given, by name.
@@ -47,7 +54,8 @@ pub struct Service {
 impl Service {
     /// Starts a generation.
     pub fn start(launcher: &Launcher<'_>, generation: Generation<'_>) -> Result<Self> {
-        let Generation { binary, listener, admin, database_url, values, masked, declared } = generation;
+        let Generation { binary, listener, admin, problem, database_url, values, masked, declared } =
+            generation;
         let mut command = cmd!(launcher.shell, "{binary} serve --listen fd:0");
         for name in &declared {
             command = command.env_remove(name);
@@ -55,7 +63,8 @@ impl Service {
         let command = command
             .envs(values)
             .env("DATABASE_URL", database_url)
-            .env("ADMIN_LISTEN", format!("unix:{}", admin.display()));
+            .env("ADMIN_LISTEN", format!("unix:{}", admin.display()))
+            .env("DEV_PROBLEM", problem);
         let socket = listener.try_clone().context("cannot duplicate the listening socket")?;
         let start = Start::new(command, Kind::Tool, Leash::Signal(Signal::TERM))
             .masked(masked)
@@ -75,11 +84,66 @@ impl Service {
         false
     }
 
-    /// Lets the service finish what it has begun. Gives its exit code.
+    /// Asks the service to finish what it has begun, and does not wait: see [`Retired::poll`].
+    pub fn retire(mut self) -> Retired {
+        self.child.signal(Signal::TERM);
+        Retired { service: self, asked: Instant::now() }
+    }
+
+    /// Its exit code, if it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<u8>> {
+        let ended = self.child.ended()?;
+        if ended.is_some() {
+            self.tidy();
+        }
+        Ok(ended)
+    }
+
+    /// Its own, which it removes itself unless it was killed.
+    fn tidy(&self) {
+        let _ = fs::remove_file(&self.admin);
+    }
+}
+
+/// An old generation that finishes what it has begun.
+pub struct Retired {
+    service: Service,
+    asked: Instant,
+}
+
+impl Retired {
+    /// Its exit code, once it has ended; it is killed when that takes too long.
+    pub fn poll(&mut self) -> Result<Option<u8>> {
+        match self.service.ended()? {
+            None if self.asked.elapsed() > DRAIN => self.stop().map(Some),
+            ended => Ok(ended),
+        }
+    }
+
+    /// Waits for its end, until its time is up.
     pub fn stop(&mut self) -> Result<u8> {
-        let code = self.child.stop(&[(Signal::TERM, DRAIN)])?;
-        // Its own, which it removes itself unless it was killed.
-        let _ = std::fs::remove_file(&self.admin);
+        let left = DRAIN.saturating_sub(self.asked.elapsed());
+        let code = match self.service.child.wait_for(left)? {
+            Some(code) => code,
+            None => self.service.child.stop(&[])?,
+        };
+        self.service.tidy();
         Ok(code)
+    }
+}
+
+/// The path of the admin socket of a generation, in `folder`.
+pub fn admin_socket(folder: &Path, generation: usize) -> PathBuf {
+    folder.join(format!("{ADMIN}{}-{generation}.sock", std::process::id()))
+}
+
+/// Removes the admin sockets in `folder` that nobody answers: those of killed runs.
+pub fn clear_stale(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(ADMIN);
+        let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+        if ours && UnixStream::connect(entry.path()).is_err_and(refused) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }

@@ -22,11 +22,12 @@ use clap::Subcommand;
 
 pub use self::server::downloads;
 pub(super) use self::server::with_server;
+pub(super) use self::status::standing;
 
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::files::Lock;
-use crate::migrations::{self, Report};
+use crate::migrations;
 use crate::postgres::{Cluster, Plan, identifier, literal};
 use crate::process::Launcher;
 use crate::reload::{Build, Built};
@@ -140,21 +141,9 @@ pub(super) fn report_build(context: &Context, built: &Built) {
     }
 }
 
-/// Applies pending migrations with the new binary, and loads the demo data where they never were.
-pub(super) fn migrate_and_load(
-    repository: &Repository,
-    launcher: &Launcher<'_>,
-    cluster: &Cluster,
-    binary: &Path,
-) -> Result<(Report, bool)> {
-    let name = repository.name();
-    let report = migrations::apply(launcher, binary, &cluster.url(name), &repository.migrations())?;
-    Ok((report, load_demo_once(repository, launcher, cluster, name)?))
-}
-
 /// Loads the demo data into `database`, the service's or one that is to become it, unless they are there or it was
 /// filled otherwise. Gives whether it did.
-fn load_demo_once(
+pub(super) fn load_demo_once(
     repository: &Repository,
     launcher: &Launcher<'_>,
     cluster: &Cluster,

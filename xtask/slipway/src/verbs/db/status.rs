@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::context::{Context, Repository};
-use crate::migrations::{self, Migration, Row, Standing};
+use crate::migrations::{self, Finding, Migration, Row, Standing};
 use crate::postgres::Cluster;
 
 #[derive(clap::Args)]
@@ -92,7 +92,7 @@ pub(super) fn join_running(context: &Context, repository: &Repository) -> Result
 }
 
 /// How the files and the database, which need not exist yet, stand to each other.
-pub(super) fn standing(repository: &Repository, cluster: &Cluster) -> Result<Standing> {
+pub(in crate::verbs) fn standing(repository: &Repository, cluster: &Cluster) -> Result<Standing> {
     let folder = repository.migrations();
     let files = migrations::files(&folder)?;
     let mut rows = Vec::new();
@@ -109,33 +109,17 @@ fn invalid_indexes(repository: &Repository, cluster: &Cluster) -> Result<Vec<Str
     Ok(database.query(migrations::INVALID_INDEXES)?.into_iter().flatten().flatten().collect())
 }
 
-/// What each list is called, what is in it, and the way out.
+/// What is pending, what does not agree, and the way out.
 fn show(context: &Context, repository: &Repository, standing: &Standing) {
     let screen = &context.screen;
-    let names = |list: &[Migration]| list.iter().map(|one| one.file.clone()).collect::<Vec<_>>();
-    let reset = "cargo xtask db reset, or switch back to that branch";
-    let files = [&standing.applied, &standing.pending, &standing.edited, &standing.out_of_order];
-    let last = files.into_iter().flatten().map(|one| one.version).max().unwrap_or(0);
-    let folder = repository.migrations();
-    let folder = repository.workspace.relative(&folder).display().to_string();
-    let renumber = standing.out_of_order.first().map_or_else(String::new, |one| {
-        let rest = one.file.split_once('_').map_or("", |(_, rest)| rest);
-        format!("git mv {folder}/{} {folder}/{:04}_{rest}", one.file, last + 1)
-    });
-    let edited = standing.edited.first().map_or_else(String::new, |one| {
-        format!("git checkout {folder}/{}, and a new file: cargo xtask db new; or db reset", one.file)
-    });
-    for (state, names, way) in [
-        ("pending", names(&standing.pending), "cargo xtask db migrate"),
-        ("edited after they were applied", names(&standing.edited), edited.as_str()),
-        ("out of order, a later one is applied", names(&standing.out_of_order), renumber.as_str()),
-        ("from another branch", standing.other_branch.clone(), reset),
-        ("begun and not finished", standing.unfinished.clone(), "cargo xtask db reset"),
-    ] {
-        if !names.is_empty() {
-            screen.failed("migrations", &format!("{} {state}: {}", names.len(), names.join(", ")), None);
-            next(context, way);
-        }
+    let pending: Vec<&str> = standing.pending.iter().map(|one| one.file.as_str()).collect();
+    if !pending.is_empty() {
+        screen.failed("migrations", &format!("{} pending: {}", pending.len(), pending.join(", ")), None);
+        next(context, "cargo xtask db migrate");
+    }
+    for Finding { state, files, way } in standing.findings(&repository.migrations_typed()) {
+        screen.failed("migrations", &format!("{} {state}: {}", files.len(), files.join(", ")), None);
+        next(context, &way);
     }
     if standing.is_sound() && standing.pending.is_empty() {
         screen.done("migrations", &format!("{} applied, none pending", standing.applied.len()), None);

@@ -10,9 +10,11 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use xshell::cmd;
 
+use super::keys::{self, Key};
 use crate::output::Screen;
 use crate::postgres::{Cluster, Folder};
 use crate::process::{Kind, Launcher, Line, Lines};
+use crate::workspace::Env;
 
 /// How long the last words of programs that ended may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -24,6 +26,8 @@ pub enum Event {
     Asked,
     /// Some child has ended.
     ChildEnded,
+    /// Somebody typed a key and enter.
+    Key(Key),
     /// PostgreSQL has ended; whether nobody had told it to.
     ServerEnded(bool),
 }
@@ -39,7 +43,7 @@ pub struct Events {
 }
 
 impl Events {
-    pub fn listen(launcher: &Launcher<'_>) -> Result<Self> {
+    pub fn listen(env: &Env, launcher: &Launcher<'_>) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register_conditional_default(signal, stopping.clone())
@@ -57,6 +61,9 @@ impl Events {
                 }
             }
         });
+        if env.stdin_terminal {
+            keys::read(sender.clone());
+        }
         let lines = Lines::new(sender.clone(), Event::Line);
         Ok(Events { lines, sender, receiver, stopping, offset: offset(launcher) })
     }
@@ -71,12 +78,6 @@ impl Events {
         });
     }
 
-    /// The next event.
-    pub fn next(&self) -> Event {
-        // The signals' thread holds a sender as long as this process lives.
-        self.receiver.recv().unwrap_or(Event::Asked)
-    }
-
     /// The next event, if one comes in time.
     pub fn within(&self, limit: Duration) -> Option<Event> {
         self.receiver.recv_timeout(limit).ok()
@@ -87,24 +88,42 @@ impl Events {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Shows a line with its time and its source.
-    pub fn show(&self, screen: &Screen, line: &Line) {
+    /// The time of day.
+    pub fn clock(&self) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let day = now.saturating_add_signed(self.offset) % 86_400;
-        let (hours, minutes, seconds) = (day / 3600, day / 60 % 60, day % 60);
-        screen.line(&format!("{hours:02}:{minutes:02}:{seconds:02} {:<9} {}", line.source, line.text));
+        format!("{:02}:{:02}:{:02}", day / 3600, day / 60 % 60, day % 60)
     }
 
-    /// Shows what was printed and not shown yet. Readers may still be at it, so it waits a moment for more.
-    pub fn show_remaining(&self, screen: &Screen) {
+    /// Shows a line with its time and its source.
+    pub fn show(&self, screen: &Screen, Line { source, text }: &Line) {
+        self.say(screen, source, text);
+    }
+
+    /// [`Events::show`] for a line of our own.
+    pub fn say(&self, screen: &Screen, source: &str, text: &str) {
+        screen.line(&format!("{} {source:<9} {text}", self.clock()));
+    }
+
+    /// The last words of a program that has ended. What else happens meanwhile comes next.
+    pub fn last_words(&self) -> Vec<Line> {
+        let (mut lines, mut others) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + LAST_WORDS;
         while Instant::now() < deadline
             && let Some(event) = self.within(Duration::from_millis(20))
         {
-            if let Event::Line(line) = event {
-                self.show(screen, &line);
+            match event {
+                Event::Line(line) => lines.push(line),
+                other => others.push(other),
             }
         }
+        others.into_iter().for_each(|event| drop(self.sender.send(event)));
+        lines
+    }
+
+    /// Shows what was printed and not shown yet. Readers may still be at it, so it waits a moment for more.
+    pub fn show_remaining(&self, screen: &Screen) {
+        self.last_words().iter().for_each(|line| self.show(screen, line));
     }
 }
 

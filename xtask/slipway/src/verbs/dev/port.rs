@@ -2,12 +2,16 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::Result;
+use rustix::process::Signal;
+use xshell::cmd;
 
 use crate::context::Context;
 use crate::files::{self, Lock};
 use crate::net;
+use crate::process::{Child, Kind, Launcher, Leash, Start};
 
 /// A port that is ours.
 pub struct Port {
@@ -23,6 +27,16 @@ pub struct Port {
 impl Port {
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.number)
+    }
+
+    /// Opens it in the user's browser; 127 is the code where there is none.
+    pub fn open(&self, launcher: &Launcher<'_>) -> Result<Child> {
+        let script = "for one in xdg-open open wslview; do command -v $one >/dev/null && exec $one \"$1\"; done; exit 127";
+        let url = self.url();
+        // A signal that ends nothing: the browser may be this very child, and outlives us.
+        let leash = Leash::Signal(Signal::CONT);
+        let start = Start::new(cmd!(launcher.shell, "sh -c {script} open {url}"), Kind::Tool, leash);
+        launcher.start(start.outputs(Stdio::null(), Stdio::null()))
     }
 }
 

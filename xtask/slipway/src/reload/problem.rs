@@ -1,0 +1,45 @@
+//! The file in which a running service finds what is wrong with the code as it was saved, to show it on its page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::files;
+use crate::output::strip_color;
+
+/// Such a file. Empty means that all is well.
+pub struct Problem {
+    path: PathBuf,
+}
+
+impl Problem {
+    /// The one at `path`, emptied of what a killed run left there.
+    pub fn new(path: PathBuf) -> Result<Self> {
+        let problem = Problem { path };
+        problem.clear()?;
+        Ok(problem)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Says what is wrong.
+    pub fn say(&self, text: &str) -> Result<()> {
+        let plain: Vec<String> = text.lines().map(strip_color).collect();
+        self.write(&plain.join("\n"))
+    }
+
+    /// Says that all is well.
+    pub fn clear(&self) -> Result<()> {
+        self.write("")
+    }
+
+    /// Whole or not at all for who reads it, and not worth waiting for the disk.
+    fn write(&self, text: &str) -> Result<()> {
+        let fresh = files::beside(&self.path, "new");
+        files::write_plain(&fresh, text)?;
+        std::fs::rename(&fresh, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a save does not reach the page, for the terminal and for the page.
+
+use crate::failure::Failure;
+use crate::migrations::Finding;
+use crate::output::count;
+use crate::reload::errors;
+
+#[derive(Default)]
+pub struct Refusal {
+    /// The step that failed.
+    pub source: String,
+    /// In a line.
+    pub what: String,
+    /// What another program said, as it said it.
+    pub said: String,
+    /// What the terminal has shown already, line by line.
+    pub heard: String,
+    /// Why, and what to do about it, a line each.
+    pub way: String,
+}
+
+impl Refusal {
+    /// The step `source` ended in `error`.
+    pub fn of(source: &str, error: &anyhow::Error) -> Self {
+        let source = source.to_owned();
+        let Some(failure) = error.downcast_ref::<Failure>() else {
+            return Refusal { source, what: format!("{error:#}"), ..Refusal::default() };
+        };
+        if let Some(said) = &failure.said {
+            let what = count(errors(said), "error");
+            return Refusal { source, what, said: said.clone(), ..Refusal::default() };
+        }
+        let facts = failure.facts.iter().map(|(label, text)| labelled(label, text));
+        let way = facts.chain(failure.next.iter().map(|next| labelled("next", next)));
+        let way = way.collect::<Vec<_>>().join("\n");
+        Refusal { source, what: failure.what.clone(), way, ..Refusal::default() }
+    }
+
+    /// Files and database do not agree.
+    pub fn of_findings(findings: &[Finding]) -> Self {
+        let line = |finding: &Finding| format!("{} {}", finding.files.join(", "), finding.state);
+        let what = findings.first().map(line).unwrap_or_default();
+        let first = findings.first().map(|finding| labelled("next", &finding.way));
+        let others = findings
+            .iter()
+            .skip(1)
+            .flat_map(|other| [labelled("also", &line(other)), labelled("next", &other.way)]);
+        let way = first.into_iter().chain(others).collect::<Vec<_>>().join("\n");
+        Refusal { source: "migrate".to_owned(), what, way, ..Refusal::default() }
+    }
+
+    /// The service ended by itself; `heard` is what it printed last.
+    pub fn ended(service: &str, code: u8, heard: String) -> Self {
+        let way = labelled("next", "save a file, or type r: it is started again");
+        let what = format!("ended with code {code}");
+        Refusal { source: service.to_owned(), what, heard, way, ..Refusal::default() }
+    }
+
+    /// All of it, for the page.
+    pub fn text(&self) -> String {
+        let head = format!("{}: {}", self.source, self.what);
+        let parts = [head, self.said.clone(), self.heard.clone(), self.way.clone()];
+        parts.into_iter().filter(|part| !part.trim().is_empty()).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
+fn labelled(label: &str, text: &str) -> String {
+    let mut lines = text.lines();
+    let first = format!("  {label:<5}  {}", lines.next().unwrap_or_default());
+    lines.fold(first, |all, line| format!("{all}\n         {line}"))
+}

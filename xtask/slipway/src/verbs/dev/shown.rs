@@ -1,0 +1,126 @@
+//! What is shown on the way to the first URL: every step on the first run, afterwards only those that did something.
+
+use std::time::Duration;
+
+use super::keys;
+use super::port::Port;
+use crate::context::{Context, Repository};
+use crate::output::{count, seconds};
+use crate::postgres::Cluster;
+use crate::secrets::Values;
+
+pub struct Shown<'a> {
+    context: &'a Context,
+    /// Whether this clone has never run `dev`.
+    first: bool,
+}
+
+impl<'a> Shown<'a> {
+    pub fn new(context: &'a Context, repository: &Repository) -> Self {
+        let first = !repository.cluster_folder().data().is_dir();
+        if first {
+            let (cache, state) = (context.env.tilde(&context.env.cache()), &repository.workspace.state);
+            let state = repository.workspace.relative(state).display().to_string();
+            let name = repository.name();
+            let system = if context.options.install.is_some() {
+                ""
+            } else {
+                ": nothing will be installed system-wide"
+            };
+            context.screen.headline(&format!("{name} · first run{system}"));
+            context.screen.line(&format!("  state {state}, cache {cache}\n"));
+        }
+        Shown { context, first }
+    }
+
+    pub fn postgres(&self, repository: &Repository, cluster: &Cluster, took: Duration) {
+        if !self.first {
+            return;
+        }
+        let Some(server) = cluster.folder().server() else { return };
+        let versions = repository.config.postgres.versions.get_ref();
+        let prd = versions.first().filter(|major| *major != server.major());
+        let prd = prd.map(|major| format!("; prd runs {major}")).unwrap_or_default();
+        let home = server.bin.parent().unwrap_or(&server.bin).display().to_string();
+        self.context.screen.done("postgres", &format!("{} from {home}{prd}", server.version), Some(took));
+    }
+
+    pub fn secrets(&self, values: &Values) {
+        let screen = &self.context.screen;
+        if self.first {
+            screen.done("secrets", &defaults(values.values.len()), None);
+        }
+        if !values.missing.is_empty() {
+            let names = values.missing.join(", ");
+            screen.note(&format!("no development value in xtask.toml [secrets.names]: {names}"));
+        }
+        let unused = values.masked.iter().filter(|name| self.context.env.var(name).is_some());
+        let unused: Vec<&str> = unused.map(String::as_str).collect();
+        if !unused.is_empty() {
+            screen.note(&format!("not taken from your shell, because masked: {}", unused.join(", ")));
+        }
+    }
+
+    pub fn migrations(&self, applied: usize, loaded: bool, took: Duration) {
+        if applied > 0 || loaded || self.first {
+            let loaded = if loaded { ", demo data loaded" } else { "" };
+            self.context.screen.done("migrations", &format!("{applied} applied{loaded}"), Some(took));
+        }
+    }
+
+    pub fn ready(
+        &self,
+        repository: &Repository,
+        cluster: &Cluster,
+        port: &Port,
+        values: usize,
+        took: Duration,
+    ) {
+        let screen = &self.context.screen;
+        if self.first {
+            screen.done("ready", "", Some(took));
+            screen.line("");
+        } else {
+            let version = cluster.folder().server().map_or_else(|| "?".to_owned(), |server| server.version);
+            let (name, took) = (repository.name(), seconds(took));
+            screen.headline(&format!("{name} · postgres {version} · {} · ready in {took}", defaults(values)));
+        }
+        if let Some(note) = &port.note {
+            screen.note(note);
+        }
+        screen.line(&format!("  open      {:<33} database  cargo xtask db psql", port.url()));
+        if self.context.env.stdin_terminal {
+            screen.line(&format!("  {}", keys::HELP));
+        }
+        let watched = watched(repository.config.dev.watch.get_ref());
+        screen.line(&format!(
+            "  {watched} is rebuilt on save; ctrl-c stops the service and its PostgreSQL, the data stay"
+        ));
+    }
+
+    /// Instead of [`Shown::ready`], where there is nothing to run yet.
+    pub fn waiting(&self, port: &Port) {
+        let screen = &self.context.screen;
+        if let Some(note) = &port.note {
+            screen.note(note);
+        }
+        screen.line(&format!("  open      {:<33} shows it too; save a file to try again", port.url()));
+        if self.context.env.stdin_terminal {
+            screen.line(&format!("  {}", keys::HELP));
+        }
+    }
+}
+
+fn defaults(number: usize) -> String {
+    format!("{} from xtask.toml", count(number, "development default"))
+}
+
+/// What is watched, in a word or two.
+fn watched(paths: &[String]) -> String {
+    match paths {
+        [only] if only == "." => "what git knows here".to_owned(),
+        [first] => first.clone(),
+        [first, ..] => format!("{first}, …"),
+        [] => "xtask.toml".to_owned(),
+    }
+}
