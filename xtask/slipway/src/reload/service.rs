@@ -15,8 +15,9 @@ use xshell::cmd;
 use crate::net;
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 
-/// How long the service may take to answer what it has begun, once it was asked to end.
-const DRAIN: Duration = Duration::from_secs(15);
+/// How long the service may take to answer what it has begun, once it was asked to end. A service's own deadline
+/// should come first.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// How the names of admin sockets begin.
 const ADMIN: &str = "admin-";

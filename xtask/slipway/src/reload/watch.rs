@@ -94,6 +94,14 @@ impl Watch {
         changes
     }
 
+    /// Takes `file` as it is now: whoever changed it is no person.
+    pub fn accept(&mut self, file: &str) {
+        let stamp = stamp_of(&self.root.join(file));
+        // Also one that was not there before: an entry without a stamp is no file.
+        self.now.insert(file.into(), stamp);
+        self.reported.insert(file.into(), stamp);
+    }
+
     /// Which files there are, and which folders tell of new ones.
     fn list(&mut self, launcher: &Launcher<'_>) {
         let roots: Vec<PathBuf> = self.only.iter().map(|path| self.root.join(path)).collect();

@@ -62,6 +62,15 @@ impl Case {
         self
     }
 
+    /// Saves a file below the root with `from` replaced, as an editor would.
+    #[track_caller]
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let path = self.root().join(path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{} has no {from:?}", path.display());
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
+
     /// Removes a file below the root.
     pub fn without(self, path: &str) -> Self {
         std::fs::remove_file(self.root().join(path)).unwrap();
@@ -151,6 +160,12 @@ impl Case {
     /// Starts a command line that does not end by itself, in a process group of its own.
     pub fn start(&self, line: &str) -> Running {
         self.start_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Starts a command line with a terminal, or whatever else, as its stdin.
+    pub fn start_on(&self, stdin: impl Into<Stdio>, words: &[&str]) -> Running {
+        let mut command = self.command(words);
+        Running::new(command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     /// [`Case::start`] of a command line given word by word.

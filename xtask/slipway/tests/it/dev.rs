@@ -4,15 +4,15 @@ use std::net::TcpListener;
 
 use crate::case::{CONFIG, Case, Running, get, nothing_left};
 
-const READY: &str = "ctrl-c stops";
+pub const READY: &str = "ctrl-c stops";
 
 /// A configuration of its own port, so that tests do not meet.
-fn config(more: &str) -> String {
+pub fn config(more: &str) -> String {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     format!("{CONFIG}port = {free}\n{more}")
 }
 
-fn url(dev: &Running) -> String {
+pub fn url(dev: &Running) -> String {
     dev.after("  open ")
 }
 
@@ -115,20 +115,6 @@ fn a_service_that_never_gets_ready_is_heard_and_can_be_stopped() {
     dev.signal("INT");
     assert_eq!(dev.end(), 0, "{}", dev.text);
     assert!(!dev.text.contains(READY), "{}", dev.text);
-    nothing_left(&[case.root()]);
-}
-
-#[test]
-fn a_service_that_ends_by_itself_ends_dev() {
-    let case = Case::with_service().file("xtask.toml", config(""));
-    let mut dev = case.start("dev");
-    dev.until(READY);
-    let address = url(&dev).trim_start_matches("http://localhost:").to_owned();
-    use std::io::Write as _;
-    let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{address}")).unwrap();
-    stream.write_all(b"GET /exit/7 HTTP/1.1\r\n\r\n").unwrap();
-    assert_eq!(dev.end(), 1);
-    assert!(dev.text.contains("error: the service ended with code 7"), "{}", dev.text);
     nothing_left(&[case.root()]);
 }
 

@@ -12,6 +12,7 @@ mod download;
 mod fences;
 mod mistakes;
 mod readme;
+mod reload;
 mod soak;
 mod stdin;
 mod test;

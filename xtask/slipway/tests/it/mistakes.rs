@@ -228,30 +228,9 @@ fn a_folder_of_somebody_else_is_not_used_as_state() {
 }
 
 #[test]
-fn a_service_that_does_not_build_is_shown_as_the_compiler_shows_it() {
-    let case = Case::with_service().file("src/main.rs", "fn main() { let x: u8 = \"one\"; }");
-    case.run("dev").code(1).says(&[
-        "mismatched types",
-        "src/main.rs:1:",
-        "error: tiny does not build",
-        "next",
-    ]);
-}
-
-#[test]
-fn a_service_that_ends_before_it_is_ready_is_an_error_with_its_last_words() {
-    let case = Case::with_service().env("TINY_FAILS", 1);
-    case.run("dev").code(1).says(&[
-        "cannot start, said on purpose",
-        "error: the service ended with code 9",
-        "next",
-    ]);
-}
-
-#[test]
 fn demo_data_that_are_not_there_are_named() {
     let case = Case::with_service().file("xtask.toml", format!("{CONFIG}[dev]\ndemo-data = \"no.sql\"\n"));
-    case.run("dev").code(2).says(&["error: no demo data at", "no.sql", "next"]);
+    case.run("db reset --yes").code(2).says(&["error: no demo data at", "no.sql", "next"]);
 }
 
 #[test]
@@ -259,7 +238,7 @@ fn demo_data_with_a_mistake_are_an_error_with_its_line() {
     let case = Case::with_service()
         .file("xtask.toml", format!("{CONFIG}[dev]\ndemo-data = \"demo.sql\"\n"))
         .file("demo.sql", "create table t (i int);\nselect nonsense;\n");
-    case.run("dev").code(1).says(&["error: psql failed", "demo.sql:2", "nonsense"]);
+    case.run("db reset --yes").code(1).says(&["error: psql failed", "demo.sql:2", "nonsense"]);
     // Nothing of it stays: the next run loads all of it.
     case.file("demo.sql", "create table t (i int);\n")
         .run("db reset --yes")

@@ -29,6 +29,8 @@ use crate::workspace::CONFIG_FILE;
 const PAUSE: Duration = Duration::from_millis(2);
 /// How many of the last lines of a service that died are shown on the page.
 const LAST_LINES: usize = 40;
+/// What cargo may write while it builds.
+const LOCK: &str = "Cargo.lock";
 /// How many changed files are named.
 const NAMED: usize = 3;
 
@@ -243,6 +245,7 @@ impl<'a> Cycle<'a> {
 
     /// A build has ended.
     pub fn built(&mut self, built: Result<Built>) -> Result<()> {
+        self.watch.accept(LOCK);
         let built = match built {
             Ok(built) => built,
             Err(error) => return self.refuse(&Refusal::of("build", &error)),
@@ -257,15 +260,16 @@ impl<'a> Cycle<'a> {
             db::report_build(self.parts.context, &built);
             self.parts.shown.secrets(&self.values);
         }
-        let serves = self
-            .serving
-            .as_ref()
-            .is_some_and(|serving| serving.binary == built.binary && serving.stamp == stamp(&built.binary));
-        if serves && !self.forced {
-            self.say("swap", "· nothing that the service is made of has changed");
-            return self.problem.clear();
+        let same =
+            |serving: &Serving| serving.binary == built.binary && serving.stamp == stamp(&built.binary);
+        if self.forced || !self.serving.as_ref().is_some_and(same) {
+            return self.migrate(Some(built.binary));
         }
-        self.migrate(Some(built.binary))
+        if migrations::hash(&self.repository.migrations()).ok() != self.migrated {
+            return self.migrate(None);
+        }
+        self.say("swap", "· nothing that the service is made of has changed");
+        self.problem.clear()
     }
 
     /// Applies pending migrations with `binary`, or with the one that serves. Where their files are as they were, it
@@ -325,13 +329,13 @@ impl<'a> Cycle<'a> {
         } else {
             shown.migrations(report.applied.len(), loaded, next.since.elapsed());
         }
-        if next.binary.is_none() {
-            if report.applied.is_empty() {
-                self.say("migrate", "✓ nothing was pending");
-            }
-            return Ok(());
+        if next.binary.is_some() {
+            return self.start(next);
         }
-        self.start(next)
+        if report.applied.is_empty() {
+            self.say("migrate", "✓ nothing was pending");
+        }
+        self.problem.clear()
     }
 
     /// Starts a generation beside the one that serves.

@@ -1,0 +1,99 @@
+//! Migrations on the way of a save: applied with the new binary before the swap, explained where they cannot be.
+
+use super::{in_order, served};
+use crate::case::{Case, get};
+use crate::dev::config;
+
+fn case() -> Case {
+    Case::with_service()
+        .file("xtask.toml", config(""))
+        .file("app/migrations/0001_links.sql", "create table links (slug text)")
+        .file("app/migrations/0002_clicks.sql", "create table clicks (slug text)")
+}
+
+#[test]
+fn a_new_one_is_applied_before_the_swap() {
+    let case = case();
+    let (mut dev, _) = served(&case);
+    case.edit("src/main.rs", "\"tiny\"", "\"with notes\"");
+    let case = case.file("app/migrations/0003_notes.sql", "create table notes (slug text)");
+    dev.until("swap      ✓ ");
+    in_order(
+        &dev.text,
+        &[
+            "change    app/migrations/0003_notes.sql, src/main.rs",
+            "build     ✓ ",
+            "migrate   ✓ 0003_notes.sql 1 ms",
+            "swap",
+        ],
+    );
+    case.run("db status").code(0).says(&["3 applied, none pending"]);
+}
+
+#[test]
+fn one_that_fails_keeps_the_old_version() {
+    let case = case();
+    let (mut dev, url) = served(&case);
+    case.edit("src/main.rs", "\"tiny\"", "\"with notes\"");
+    let case = case.file("app/migrations/0003_notes.sql", "create table links (slug text)");
+    dev.until("keeps serving").until("already exists");
+    assert_eq!(get(&url).1, "tiny");
+    let _case = case.file("app/migrations/0003_notes.sql", "create table notes (slug text)");
+    dev.until("migrate   ✓ 0003_notes.sql").until("swap      ✓ ");
+    assert_eq!(get(&url).1, "with notes");
+}
+
+#[test]
+fn an_edited_one_is_explained_with_the_way_out() {
+    let case = case();
+    let (mut dev, url) = served(&case);
+    let case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text, count int)");
+    case.edit("src/main.rs", "\"tiny\"", "\"with counts\"");
+    dev.until("db reset");
+    in_order(
+        &dev.text,
+        &[
+            "migrate   ✗ 0002_clicks.sql edited after they were applied; the build of",
+            "next   git checkout app/migrations/0002_clicks.sql, and a new file: cargo xtask db new; or db reset",
+        ],
+    );
+    assert_eq!(get(&url).1, "tiny");
+    assert!(get(&format!("{url}/problem")).1.contains("git checkout app/migrations/0002_clicks.sql"));
+    let _case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text)");
+    dev.until("swap      ✓ ");
+    assert_eq!(get(&url).1, "with counts");
+}
+
+#[test]
+fn one_that_came_late_is_explained_with_its_new_name() {
+    let case = case().without("app/migrations/0001_links.sql");
+    let (mut dev, _) = served(&case);
+    let case = case.file("app/migrations/0001_links.sql", "create table links (slug text)");
+    dev.until("git mv");
+    in_order(
+        &dev.text,
+        &[
+            "migrate   ✗ 0001_links.sql out of order",
+            "next   git mv app/migrations/0001_links.sql app/migrations/0003_links.sql",
+        ],
+    );
+    let _case = case
+        .without("app/migrations/0001_links.sql")
+        .file("app/migrations/0003_links.sql", "create table links ()");
+    dev.until("migrate   ✓ 0003_links.sql");
+}
+
+#[test]
+fn one_of_another_branch_is_named_and_stops_only_new_ones() {
+    let case = case();
+    let (mut dev, url) = served(&case);
+    let case = case.without("app/migrations/0002_clicks.sql");
+    case.edit("src/main.rs", "\"tiny\"", "\"of main\"");
+    dev.until("swap      ✓ ");
+    in_order(&dev.text, &["migrate   · 0002_clicks.sql from another branch: cargo xtask db reset", "swap"]);
+    assert_eq!(get(&url).1, "of main");
+    dev.text.clear();
+    let _case = case.file("app/migrations/0003_notes.sql", "create table notes ()");
+    dev.until("keeps serving").until("db reset");
+    in_order(&dev.text, &["migrate   ✗ 0002_clicks.sql from another branch; the build of"]);
+}
