@@ -44,7 +44,7 @@ pub struct Serve {
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     pub listen: Listen,
 
-    /// Where /livez and /readyz are answered: host:port, or unix:/path for a socket that only this user may open.
+    /// Where /livez, /startupz and /readyz are answered: host:port, or unix:/path for a socket that only this user may open.
     #[arg(long, env, default_value = "127.0.0.1:9090")]
     pub admin_listen: AdminListen,
 
@@ -98,6 +98,8 @@ pub struct Probe {
 pub enum ProbeKind {
     /// Does the process answer?
     Live,
+    /// Has its database every migration?
+    Startup,
     /// Does its database answer too?
     Ready,
 }

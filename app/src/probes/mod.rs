@@ -3,6 +3,7 @@
 
 pub mod client;
 mod readiness;
+mod schema;
 
 pub use readiness::Readiness;
 
@@ -11,15 +12,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-/// `/livez` and `/readyz`. Neither touches the database: a probe costs nothing and cannot hang.
+/// `/livez`, `/startupz` and `/readyz`. None touches the database: a probe costs nothing and cannot hang.
 pub fn router(readiness: Readiness) -> Router {
-    Router::new().route("/livez", get(async || "alive\n")).route("/readyz", get(readyz)).with_state(readiness)
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/startupz", get(startupz))
+        .route("/readyz", get(readyz))
+        .with_state(readiness)
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if readiness.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: the database does not answer\n")
+async fn startupz(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    answer("started", readiness.started())
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    answer("ready", readiness.ready())
+}
+
+fn answer(what: &str, outcome: Result<(), String>) -> (StatusCode, String) {
+    match outcome {
+        Ok(()) => (StatusCode::OK, format!("{what}\n")),
+        Err(lack) => (StatusCode::SERVICE_UNAVAILABLE, format!("not {what}: {lack}\n")),
     }
 }

@@ -77,7 +77,7 @@ const TABLE: &[Bad] = &[
     bad(&["migrate", "--check"], &[URL], 1, "the database could not be read"),
     bad(&["migrate"], &[("DATABASE_URL", "hunter2")], 2, "DATABASE_URL is not a PostgreSQL URL"),
     bad(&["probe"], &[], 2, "<PROBE>"),
-    bad(&["probe", "started"], &[], 2, "[possible values: live, ready]"),
+    bad(&["probe", "started"], &[], 2, "[possible values: live, startup, ready]"),
     bad(&["probe", "live"], &[("ADMIN_LISTEN", "unix:/nonexistent/admin")], 1, "no answer on /livez"),
     bad(&["probe", "ready", "--admin-listen", "nowhere"], &[], 2, "expected host:port"),
 ];

@@ -15,4 +15,5 @@ mod page;
 mod probes;
 mod redirect;
 mod service;
+mod startup;
 mod statements;
