@@ -4,6 +4,7 @@ use crate::listen::{AdminListen, Listen};
 use crate::secrets::Secret;
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
 use url::Url;
 
 const CODES: &str =
@@ -56,6 +57,16 @@ pub struct Serve {
     #[arg(long, env, value_parser = public_url)]
     pub public_url: Option<Url>,
 
+    /// How long new connections are taken after SIGTERM while /readyz already says no, in seconds: load balancers need
+    /// that long to hear of it.
+    #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub drain_delay: Duration,
+
+    /// How long requests may take to finish after that, in seconds. With the delay and 5 s more it must fit into the
+    /// time after which the supervisor kills, 30 s with Kubernetes.
+    #[arg(long, env, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub drain_deadline: Duration,
+
     /// What is logged: error, warn, info, debug, trace, or by module as in info,sqlx=warn.
     #[arg(long, env, default_value = "info")]
     pub log_level: String,
@@ -100,8 +111,20 @@ pub enum ProbeKind {
     Live,
     /// Has its database every migration?
     Startup,
-    /// Does its database answer too?
+    /// Does its database answer, and is it not stopping?
     Ready,
+}
+
+/// The longest time that can be meant: an hour.
+const LONGEST_SECONDS: f64 = 3600.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        // Not a number is in no range.
+        .filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected seconds from 0 to 3600, such as 5 or 0.5".to_owned())
 }
 
 fn public_url(text: &str) -> Result<Url, String> {
@@ -120,5 +143,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_plain_numbers() {
+        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("3600"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "5s", "-1", "-0.001", "3600.1", "NaN", "inf", "1e300"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! The start of the service: not before its migrations.
+//! The start of the service: not before its migrations, and not in the way of the generation before it.
 
 use crate::database::Database;
 use crate::probes::probe;
-use crate::service::{BINARY, NOBODY, Service};
+use crate::service::{BINARY, NOBODY, Service, TOKEN};
 use links::migrate::MIGRATIONS;
+use rustix::process::Signal;
 use sqlx::Executor;
+use std::net::TcpListener;
 use std::process::Command;
 
 /// What `/startupz` says while the database lacks these files.
@@ -78,4 +80,23 @@ async fn newer_and_edited_migrations_stop_nothing_and_an_edited_one_is_said_once
     let log = service.log();
     assert_eq!(log.matches("0001_links.sql was edited after it was applied").count(), 1, "{log}");
     assert!(!log.contains("9999"), "{log}");
+}
+
+#[tokio::test]
+async fn on_a_shared_socket_it_accepts_nothing_before_it_is_ready() {
+    let database = Database::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut old = Service::spawn_on(&listener, &database.url(), &[("EDIT_TOKEN", TOKEN)]);
+    old.wait_for("/readyz", 200).await;
+    let mut unready = Service::spawn_on(&listener, NOBODY, &[]);
+    unready.wait_for("/readyz", 503).await;
+    unready.wait_for_log("listening on ").await;
+    for _ in 0..50 {
+        // Each with a client, and so a connection, of its own.
+        let answer = reqwest::get(format!("http://{}/api/v1/links", old.host)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    assert!(!unready.log().contains("request{"), "{}", unready.log());
+    unready.signal(Signal::TERM);
+    assert_eq!(unready.ended().await.code(), Some(0), "it may also end unused");
 }
