@@ -4,6 +4,7 @@ use crate::listen::{AdminListen, Listen};
 use crate::secrets::Secret;
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
@@ -66,6 +67,11 @@ pub struct Serve {
     /// time after which the supervisor kills, 30 s with Kubernetes.
     #[arg(long, env, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     pub drain_deadline: Duration,
+
+    /// Set by `cargo xtask dev` only: the file that says what is wrong with the code as saved. Pages then show it, and
+    /// load themselves again when a newer version serves.
+    #[arg(long, env, value_name = "PATH")]
+    pub dev_problem: Option<PathBuf>,
 
     /// What is logged: error, warn, info, debug, trace, or by module as in info,sqlx=warn.
     #[arg(long, env, default_value = "info")]

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod db;
+pub mod dev;
 pub mod error;
 pub mod failure;
 pub mod gate;

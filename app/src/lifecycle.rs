@@ -1,6 +1,7 @@
 //! The life of `links serve`: bind, serve, and on a signal finish what was begun.
 
 use crate::config::Serve;
+use crate::dev::Development;
 use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::links::{App, Authority, Clicks};
@@ -47,13 +48,16 @@ pub async fn serve(config: Serve) -> Result<(), Failure> {
     let clicks = Arc::new(Clicks::default());
     tokio::spawn(Clicks::keep_writing(clicks.clone(), pool.clone()));
 
+    let development = config.dev_problem.map(|problem| Development::start(problem, stop.clone()));
     let app = App {
         pool: pool.clone(),
         clicks: clicks.clone(),
         edit_token: config.edit_token.map(Arc::new),
         public: config.public_url.as_ref().and_then(Authority::of_url),
+        generation: development.as_ref().map(Development::generation),
     };
-    let frame = Frame { public_url: config.public_url, time_limit: TIME_LIMIT, stop: stop.clone() };
+    let frame =
+        Frame { public_url: config.public_url, time_limit: TIME_LIMIT, stop: stop.clone(), development };
     let router = router::surround(links::router().with_state(app), frame);
 
     // A socket of our own is nobody else's to serve: who comes early gets an answer, even if it is 503.

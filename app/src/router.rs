@@ -1,5 +1,6 @@
 //! What surrounds each public route: a request id, a log line, safe headers, a time limit, and the body of every error.
 
+use crate::dev::Development;
 use crate::error::{Error, Problem};
 use crate::links::ErrorPage;
 use crate::stop::{Phase, Stop};
@@ -12,6 +13,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,6 +29,9 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// Nothing from elsewhere, no script at all, no frame around us.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
+/// The same, and the script of [`crate::dev`].
+const DEV_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                          frame-ancestors 'none'; script-src 'self'; connect-src 'self'";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the surroundings of a route depend on.
@@ -38,19 +43,23 @@ pub struct Frame {
     pub time_limit: Duration,
     /// From the first signal on, answers ask clients to leave.
     pub stop: Stop,
+    /// Only in development.
+    pub development: Option<Development>,
 }
 
 /// The public service around its routes. The layer that is added last is the outermost.
 pub fn surround(routes: Router, frame: Frame) -> Router {
-    let Frame { public_url, time_limit, stop } = frame;
-    routes
+    let Frame { public_url, time_limit, stop, development } = frame;
+    let policy = if development.is_some() { DEV_POLICY } else { POLICY };
+    let generation = development.as_ref().map(Development::generation);
+    let surrounded = routes
         .fallback(async || Error::NoRoute)
         .method_not_allowed_fallback(async || Error::Method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(same_origin(public_url).with_rejection_response(|_| Error::ForeignOrigin.into_response()))
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn_with_state(time_limit, answer))
-        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(from_fn_with_state((time_limit, generation), answer))
+        .layer(header(CONTENT_SECURITY_POLICY, policy))
         .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         // Not `no-referrer`: with that a browser sends the origin `null` with our own form.
         .layer(header(REFERRER_POLICY, "same-origin"))
@@ -62,8 +71,13 @@ pub fn surround(routes: Router, frame: Frame) -> Router {
                 .on_failure(()),
         )
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(map_response_with_state(stop, ask_to_leave))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+    // Outside of all this: its requests are not the service's, and would fill the log.
+    let whole = match development {
+        Some(development) => surrounded.merge(development.router()),
+        None => surrounded,
+    };
+    whole.layer(map_response_with_state(stop, ask_to_leave))
 }
 
 /// Browsers send a password that they know with every request, also with one that another site made.
@@ -98,7 +112,11 @@ fn span(request: &Request) -> tracing::Span {
 }
 
 /// Limits the time and writes the body of an error: a page for a browser, a problem for all else.
-async fn answer(State(time_limit): State<Duration>, request: Request, next: Next) -> Response {
+async fn answer(
+    State((time_limit, generation)): State<(Duration, Option<Arc<str>>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let for_person = wants_page(&request);
     let id = request_id(request.headers()).to_owned();
     let mut response = match timeout(time_limit, next.run(request)).await {
@@ -106,7 +124,7 @@ async fn answer(State(time_limit): State<Duration>, request: Request, next: Next
         Err(_) => Error::TooSlow.into_response(),
     };
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    let page = for_person.then(|| ErrorPage::of(&problem, &id)).flatten();
+    let page = for_person.then(|| ErrorPage::of(&problem, &id, generation.as_deref())).flatten();
     let (content_type, body) = match page {
         Some(page) => ("text/html; charset=utf-8", page),
         None => ("application/problem+json", serde_json::to_string(&problem).unwrap_or_default()),

@@ -51,6 +51,7 @@ const TABLE: &[Bad] = &[
     bad(SERVE, &[URL, ("DRAIN_DELAY", "5s")], 2, "'5s' for '--drain-delay <SECONDS>'"),
     bad(SERVE, &[URL, ("DRAIN_DEADLINE", "NaN")], 2, "'NaN' for '--drain-deadline <SECONDS>'"),
     bad(SERVE, &[URL, ("DRAIN_DEADLINE", "3600.5")], 2, "expected seconds from 0 to 3600"),
+    bad(SERVE, &[URL, ("DEV_PROBLEM", "")], 2, "--dev-problem <PATH>"),
     bad(SERVE, &[URL, ("PUBLIC_URL", "go.example.com")], 2, "relative URL without a base"),
     bad(SERVE, &[URL, ("PUBLIC_URL", "ftp://go.example.com")], 2, "it must start with http:// or https://"),
     bad(&["serve"], &[URL, ("LISTEN", "8080")], 2, "expected host:port, such as 127.0.0.1:8080"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Serves these routes as the service serves its own, and gives the address.
 async fn serve(routes: Router, time_limit: Duration) -> String {
     let (_sender, stop) = Stop::channel();
-    let router = surround(routes, Frame { public_url: None, time_limit, stop });
+    let router = surround(routes, Frame { public_url: None, time_limit, stop, development: None });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

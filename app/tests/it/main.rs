@@ -9,6 +9,7 @@ mod bad_requests;
 mod clients;
 mod configuration;
 mod database;
+mod dev;
 mod drain;
 mod export;
 mod frame;
