@@ -85,14 +85,27 @@ impl Clients {
     }
 
     /// Ends all clients and gives what came of requests on new connections, and on kept ones.
-    pub(crate) fn end(self) -> (Tally, Tally) {
+    pub(crate) fn end(mut self) -> (Tally, Tally) {
         self.is_over.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             thread.join().unwrap();
         }
         let taken = |tally: &Mutex<Tally>| std::mem::take(&mut *tally.lock().unwrap());
         (taken(&self.fresh), taken(&self.kept))
     }
+}
+
+impl Drop for Clients {
+    /// A test that fails leaves no load to the others.
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many requests did not get the answer that they should.
+pub(crate) fn failed(tally: &Tally) -> usize {
+    let is_failure = |what: &str| !["answered", "redirected"].contains(&what);
+    tally.iter().filter(|(what, _)| is_failure(what)).map(|(_, count)| count).sum()
 }
 
 struct Answer {
