@@ -4,6 +4,8 @@ use crate::listen::{AdminListen, Listen};
 use crate::secrets::Secret;
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 const CODES: &str =
@@ -44,7 +46,7 @@ pub struct Serve {
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     pub listen: Listen,
 
-    /// Where /livez and /readyz are answered: host:port, or unix:/path for a socket that only this user may open.
+    /// Where /livez, /startupz and /readyz are answered: host:port, or unix:/path for a socket that only this user may open.
     #[arg(long, env, default_value = "127.0.0.1:9090")]
     pub admin_listen: AdminListen,
 
@@ -55,6 +57,21 @@ pub struct Serve {
     /// The address people type, such as https://go.example.com: trusted as origin, refused as a link's target.
     #[arg(long, env, value_parser = public_url)]
     pub public_url: Option<Url>,
+
+    /// How long new connections are taken after SIGTERM while /readyz already says no, in seconds: load balancers need
+    /// that long to hear of it.
+    #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub drain_delay: Duration,
+
+    /// How long requests may take to finish after that, in seconds. With the delay and 5 s more it must fit into the
+    /// time after which the supervisor kills, 30 s with Kubernetes.
+    #[arg(long, env, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub drain_deadline: Duration,
+
+    /// Set by `cargo xtask dev` only: the file that says what is wrong with the code as saved. Pages then show it, and
+    /// load themselves again when a newer version serves.
+    #[arg(long, env, value_name = "PATH")]
+    pub dev_problem: Option<PathBuf>,
 
     /// What is logged: error, warn, info, debug, trace, or by module as in info,sqlx=warn.
     #[arg(long, env, default_value = "info")]
@@ -98,8 +115,22 @@ pub struct Probe {
 pub enum ProbeKind {
     /// Does the process answer?
     Live,
-    /// Does its database answer too?
+    /// Has its database every migration?
+    Startup,
+    /// Does its database answer, and is it not stopping?
     Ready,
+}
+
+/// The longest time that can be meant: an hour.
+const LONGEST_SECONDS: f64 = 3600.0;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        // Not a number is in no range.
+        .filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected seconds from 0 to 3600, such as 5 or 0.5".to_owned())
 }
 
 fn public_url(text: &str) -> Result<Url, String> {
@@ -118,5 +149,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_plain_numbers() {
+        assert_eq!(seconds("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        assert_eq!(seconds("3600"), Ok(Duration::from_secs(3600)));
+        for wrong in ["", "5s", "-1", "-0.001", "3600.1", "NaN", "inf", "1e300"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 }

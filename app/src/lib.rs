@@ -6,8 +6,10 @@
 
 pub mod config;
 pub mod db;
+pub mod dev;
 pub mod error;
 pub mod failure;
+pub mod gate;
 pub mod lifecycle;
 pub mod links;
 pub mod listen;
@@ -15,4 +17,5 @@ pub mod migrate;
 pub mod probes;
 pub mod router;
 pub mod secrets;
+pub mod stop;
 pub mod telemetry;

@@ -15,18 +15,20 @@ pub struct ErrorPage<'a> {
     request_id: &'a str,
     style_url: &'a str,
     icon_url: &'a str,
+    generation: Option<&'a str>,
 }
 
 impl ErrorPage<'_> {
-    /// The page as HTML; `None` if it cannot be written, which leaves the problem as it is.
+    /// The page as HTML, in development with its `generation`; `None` if it cannot be written, which leaves the problem as it is.
     #[must_use]
-    pub fn of(problem: &Problem, request_id: &str) -> Option<String> {
+    pub fn of(problem: &Problem, request_id: &str, generation: Option<&str>) -> Option<String> {
         ErrorPage {
             problem,
             offer: problem.offer.as_ref(),
             request_id,
             style_url: &STYLE_URL,
             icon_url: &ICON_URL,
+            generation,
         }
         .render()
         .ok()

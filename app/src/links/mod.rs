@@ -40,6 +40,8 @@ pub struct App {
     pub edit_token: Option<Arc<Secret>>,
     /// Where people reach this service, if it was told.
     pub public: Option<Authority>,
+    /// In development, the generation of the service that writes the pages; see [`crate::dev`].
+    pub generation: Option<Arc<str>>,
 }
 
 /// All routes of the domain.

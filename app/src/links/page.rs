@@ -54,6 +54,7 @@ struct LinksPage<'a> {
     can_edit: bool,
     style_url: &'a str,
     icon_url: &'a str,
+    generation: Option<&'a str>,
 }
 
 impl LinksPage<'_> {
@@ -115,6 +116,7 @@ pub(crate) async fn render(
         can_edit: app.edit_token.is_some(),
         style_url: &STYLE_URL,
         icon_url: &ICON_URL,
+        generation: app.generation.as_deref(),
     };
     page.render().map(Html).map_err(|_| Error::Broken)
 }

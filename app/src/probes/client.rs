@@ -21,6 +21,7 @@ const LONGEST: u64 = 4096;
 pub async fn ask(admin: &AdminListen, probe: ProbeKind) -> Result<(), Failure> {
     let path = match probe {
         ProbeKind::Live => "/livez",
+        ProbeKind::Startup => "/startupz",
         ProbeKind::Ready => "/readyz",
     };
     let answer = timeout(PATIENCE, get(admin, path))

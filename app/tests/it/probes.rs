@@ -1,22 +1,18 @@
-//! `/livez`, `/readyz` and `links probe`.
+//! `/livez`, `/readyz` and `links probe`. `/startupz` is in `startup`.
 
 use crate::database::Database;
-use crate::service::{BINARY, Service};
+use crate::service::{BINARY, NOBODY, Service};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-/// A server that is not there: no socket lies in this folder.
-const NOBODY: &str = "postgres://postgres@localhost/links?host=/nonexistent";
-
-fn probe(service: &Service, probe: &str) -> Output {
+pub(crate) fn probe(service: &Service, probe: &str) -> Output {
     let admin = format!("unix:{}", service.admin_socket().display());
     Command::new(BINARY).args(["probe", probe, "--admin-listen", &admin]).env_clear().output().unwrap()
 }
 
 #[tokio::test]
 async fn a_service_without_its_database_lives_is_not_ready_and_says_503() {
-    let mut service = Service::spawn(NOBODY, &[]);
-    service.wait_for("/livez", 200).await;
+    let service = Service::spawn_alone(NOBODY, &[]).await;
     assert_eq!(service.admin("/readyz"), Some(503));
     assert_eq!(service.admin("/metrics"), Some(404));
 
@@ -46,8 +42,7 @@ async fn readiness_follows_the_database_and_liveness_does_not() {
 
 #[tokio::test]
 async fn only_this_user_may_open_the_admin_socket() {
-    let mut service = Service::spawn(NOBODY, &[]);
-    service.wait_for("/livez", 200).await;
+    let service = Service::spawn_alone(NOBODY, &[]).await;
     let mode = std::fs::metadata(service.admin_socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // The probes are not on the public listener, where these names are reserved.

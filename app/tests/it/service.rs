@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_links");
 /// The edit token of every service under test.
 pub(crate) const TOKEN: &str = "a-token-for-tests";
+/// A server that is not there: no socket lies in this folder.
+pub(crate) const NOBODY: &str = "postgres://postgres@localhost/links?host=/nonexistent";
 /// Far longer than anything takes: only a hang meets it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,18 +37,46 @@ impl Service {
         service
     }
 
-    /// Starts a service with this environment and nothing else.
+    /// Starts a service with this environment and nothing else. It accepts nothing before it is ready.
     pub(crate) fn spawn(database_url: &str, environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::spawn_on(&listener, database_url, environment)
+    }
+
+    /// The same, on a socket that the test keeps, so that other generations can serve on it too.
+    pub(crate) fn spawn_on(listener: &TcpListener, database_url: &str, environment: &[(&str, &str)]) -> Self {
         let host = listener.local_addr().unwrap().to_string();
+        let stdin = Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
+        Self::run("fd:0", stdin, host, database_url, environment)
+    }
+
+    /// The same, with an address of its own: it accepts from the start.
+    pub(crate) async fn spawn_alone(database_url: &str, environment: &[(&str, &str)]) -> Self {
+        let mut service = Self::run("127.0.0.1:0", Stdio::null(), String::new(), database_url, environment);
+        service.wait_for("/livez", 200).await;
+        service.wait_for_log("listening on ").await;
+        let log = service.log();
+        let host = log.split("listening on ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        service.host = host.unwrap().to_owned();
+        service
+    }
+
+    fn run(
+        listen: &str,
+        stdin: Stdio,
+        host: String,
+        database_url: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let child = Command::new(BINARY)
-            .args(["serve", "--listen", "fd:0"])
+            .args(["serve", "--listen", listen])
             .env_clear()
             .env("DATABASE_URL", database_url)
             .env("ADMIN_LISTEN", format!("unix:{}", folder.path().join("admin").display()))
+            .env("DRAIN_DELAY", "0")
             .envs(environment.iter().copied())
-            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdin(stdin)
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
@@ -71,11 +101,17 @@ impl Service {
 
     /// What `probe` says, asked on the admin socket.
     pub(crate) fn admin(&self, path: &str) -> Option<u16> {
+        self.admin_text(path).map(|(status, _)| status)
+    }
+
+    /// The same, with the text.
+    pub(crate) fn admin_text(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = UnixStream::connect(self.admin_socket()).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse().ok()
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {
@@ -94,6 +130,17 @@ impl Service {
         });
         let outcome = waiting.await;
         assert!(outcome.is_ok(), "{path} never was {status}: {}", self.log());
+    }
+
+    /// Waits until the log has this text.
+    pub(crate) async fn wait_for_log(&self, text: &str) {
+        let waiting = timeout(PATIENCE, async {
+            while !self.log().contains(text) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let outcome = waiting.await;
+        assert!(outcome.is_ok(), "`{text}` never was in the log: {}", self.log());
     }
 
     pub(crate) fn log(&self) -> String {
