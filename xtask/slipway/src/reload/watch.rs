@@ -72,15 +72,7 @@ impl Watch {
         }
         self.looked = Instant::now();
         let moved = self.folders.iter().any(|(folder, stamp)| stamp_of(&self.root.join(folder)) != *stamp);
-        let before = self.now.clone();
-        if moved {
-            self.list(launcher);
-        } else {
-            self.now.iter_mut().for_each(|(file, stamp)| *stamp = stamp_of(&self.root.join(file)));
-        }
-        if self.now != before {
-            self.changed = Some(self.looked);
-        }
+        self.compare(launcher, moved);
         if self.changed.is_none_or(|since| since.elapsed() < QUIET) {
             return Vec::new();
         }
@@ -95,11 +87,28 @@ impl Watch {
     }
 
     /// Takes `file` as it is now: whoever changed it is no person.
-    pub fn accept(&mut self, file: &str) {
+    pub fn accept(&mut self, launcher: &Launcher<'_>, file: &str) {
+        let file = Path::new(file);
         let stamp = stamp_of(&self.root.join(file));
-        // Also one that was not there before: an entry without a stamp is no file.
-        self.now.insert(file.into(), stamp);
-        self.reported.insert(file.into(), stamp);
+        if self.now.get(file).copied().flatten() != stamp {
+            self.compare(launcher, true);
+        }
+        match self.now.get(file) {
+            Some(stamp) => drop(self.reported.insert(file.into(), *stamp)),
+            None => drop(self.reported.remove(file)),
+        }
+    }
+
+    /// Sees whether anything is other than it was; `list` asks which files there are as well.
+    fn compare(&mut self, launcher: &Launcher<'_>, list: bool) {
+        let before = self.now.clone();
+        match list {
+            true => self.list(launcher),
+            false => self.now.iter_mut().for_each(|(file, stamp)| *stamp = stamp_of(&self.root.join(file))),
+        }
+        if self.now != before {
+            self.changed = Some(Instant::now());
+        }
     }
 
     /// Which files there are, and which folders tell of new ones.

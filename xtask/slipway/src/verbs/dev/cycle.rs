@@ -3,6 +3,9 @@
 //!
 //! One step at a time, none of which blocks: [`Cycle::turn`] looks how far it is.
 
+mod asked;
+mod refuse;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,18 +13,16 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::events::Events;
-use super::keys::{self, Key};
 use super::port::Port;
 use super::refusal::Refusal;
 use super::shown::Shown;
-use crate::config::Config;
 use crate::context::{Context, Repository};
 use crate::migrations::{self, Report};
 use crate::output::seconds;
 use crate::postgres::Cluster;
-use crate::process::{Child, Launcher, Line};
+use crate::process::{Child, Launcher};
 use crate::reload::{Build, Built, Generation, Page, Problem, Retired, Service, Watch, admin_socket};
-use crate::secrets::{self, Values};
+use crate::secrets::Values;
 use crate::verbs::db;
 use crate::workspace::CONFIG_FILE;
 
@@ -187,12 +188,6 @@ impl<'a> Cycle<'a> {
         self.refuse_end(code)
     }
 
-    /// What the service printed last, which may still be on its way.
-    fn last_words(&mut self) -> String {
-        self.parts.events.last_words().iter().for_each(|line| self.heard(line));
-        self.last_lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
-    }
-
     /// Files were saved.
     fn saved(&mut self, changes: &[PathBuf]) -> Result<()> {
         let mut names: Vec<String> = changes.iter().map(|path| path.display().to_string()).collect();
@@ -207,27 +202,6 @@ impl<'a> Cycle<'a> {
             return Ok(());
         }
         self.build()
-    }
-
-    /// Takes what it can from a changed xtask.toml; whether that could be read.
-    fn read_config(&mut self) -> Result<bool> {
-        let Parts { context, launcher, .. } = self.parts;
-        let config = match Config::read(&self.repository.workspace.root) {
-            Ok(config) => config,
-            Err(error) => {
-                self.refuse(&Refusal::of(CONFIG_FILE, &error))?;
-                return Ok(false);
-            }
-        };
-        if self.repository.config.take(config) {
-            self.say("change", "· some of xtask.toml takes effect with the next `cargo xtask dev` only");
-        }
-        let new = &self.repository.config;
-        self.values = secrets::development(&new.secrets, |name| context.env.var(name).map(str::to_owned));
-        let root = &self.repository.workspace.root;
-        self.watch = Watch::new(launcher, root, new.dev.watch.get_ref(), CONFIG_FILE)?;
-        self.forced = true;
-        Ok(true)
     }
 
     /// Builds what is there now. What was under way is of older files.
@@ -245,7 +219,7 @@ impl<'a> Cycle<'a> {
 
     /// A build has ended.
     pub fn built(&mut self, built: Result<Built>) -> Result<()> {
-        self.watch.accept(LOCK);
+        self.watch.accept(self.parts.launcher, LOCK);
         let built = match built {
             Ok(built) => built,
             Err(error) => return self.refuse(&Refusal::of("build", &error)),
@@ -390,83 +364,6 @@ impl<'a> Cycle<'a> {
             shown.ready(&self.repository, &self.cluster, &self.port, values, started.elapsed());
         }
         (self.announced, self.dated) = (true, true);
-        Ok(())
-    }
-
-    /// A step has failed: the one that serves goes on serving, and everybody who looks is told.
-    fn refuse(&mut self, refusal: &Refusal) -> Result<()> {
-        let Parts { context, shown, .. } = self.parts;
-        context.screen.clear();
-        if !refusal.said.is_empty() {
-            context.screen.line(&refusal.said);
-        }
-        let keeps = match &self.serving {
-            Some(serving) => format!("; the build of {} keeps serving", serving.clock),
-            None => String::new(),
-        };
-        self.say(&refusal.source, &format!("✗ {}{keeps}", refusal.what));
-        if !refusal.way.is_empty() {
-            context.screen.line(&refusal.way);
-        }
-        self.problem.say(&refusal.text())?;
-        if self.serving.is_none() && !matches!(self.step, Step::Start(..)) {
-            if let Some(page) = self.page.take() {
-                page.stop();
-            }
-            let title = format!("{}: {}", self.repository.name(), refusal.what);
-            self.page = Some(Page::show(&self.port.listener, &title, &refusal.text())?);
-            if !self.dated {
-                shown.waiting(&self.port);
-            }
-        }
-        self.dated = true;
-        Ok(())
-    }
-
-    /// A generation has ended by itself.
-    fn refuse_end(&mut self, code: u8) -> Result<()> {
-        let heard = self.last_words();
-        self.refuse(&Refusal::ended(self.repository.name(), code, heard))
-    }
-
-    /// A program printed a line.
-    pub fn heard(&mut self, line: &Line) {
-        let Parts { context, events, .. } = self.parts;
-        events.show(&context.screen, line);
-        if line.source == self.repository.name() {
-            if self.last_lines.len() == LAST_LINES {
-                self.last_lines.pop_front();
-            }
-            self.last_lines.push_back(line.text.clone());
-        }
-    }
-
-    /// Somebody typed a key.
-    pub fn key(&mut self, key: Key) -> Result<()> {
-        match key {
-            Key::Rebuild => {
-                self.forced = true;
-                self.dated = true;
-                self.build()?;
-            }
-            Key::Migrate if matches!(self.step, Step::Idle) => {
-                self.dated = true;
-                self.migrate(None)?;
-            }
-            Key::Migrate => self.say("migrate", "· a change is on its way, and its migrations with it"),
-            Key::Open => self.browser = Some(self.port.open(self.parts.launcher)?),
-            Key::Quit | Key::Unknown => self.parts.context.screen.line(&format!("  {}", keys::HELP)),
-        }
-        Ok(())
-    }
-
-    /// PostgreSQL was killed: it runs again, and the service connects by itself.
-    pub fn server_was_killed(&mut self) -> Result<()> {
-        let Parts { context, launcher, events, .. } = self.parts;
-        let killed = Instant::now();
-        self.cluster = db::open(context, &self.repository, launcher)?;
-        events.watch(self.cluster.folder().clone());
-        context.screen.done("postgres", "was killed, and runs again", Some(killed.elapsed()));
         Ok(())
     }
 

@@ -1,0 +1,66 @@
+//! What somebody asks of a running cycle beside saving code: a key, another xtask.toml, a killed server.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::super::keys::{self, Key};
+use super::super::refusal::Refusal;
+use super::{Cycle, Parts, Step};
+use crate::config::Config;
+use crate::reload::Watch;
+use crate::secrets;
+use crate::verbs::db;
+use crate::workspace::CONFIG_FILE;
+
+impl Cycle<'_> {
+    /// Somebody typed a key.
+    pub fn key(&mut self, key: Key) -> Result<()> {
+        match key {
+            Key::Rebuild => {
+                self.forced = true;
+                self.dated = true;
+                self.build()?;
+            }
+            Key::Migrate if matches!(self.step, Step::Idle) => {
+                self.dated = true;
+                self.migrate(None)?;
+            }
+            Key::Migrate => self.say("migrate", "· a change is on its way, and its migrations with it"),
+            Key::Open => self.browser = Some(self.port.open(self.parts.launcher)?),
+            Key::Quit | Key::Unknown => self.parts.context.screen.line(&format!("  {}", keys::HELP)),
+        }
+        Ok(())
+    }
+
+    /// PostgreSQL was killed: it runs again, and the service connects by itself.
+    pub fn server_was_killed(&mut self) -> Result<()> {
+        let Parts { context, launcher, events, .. } = self.parts;
+        let killed = Instant::now();
+        self.cluster = db::open(context, &self.repository, launcher)?;
+        events.watch(self.cluster.folder().clone());
+        context.screen.done("postgres", "was killed, and runs again", Some(killed.elapsed()));
+        Ok(())
+    }
+
+    /// Takes what it can from a changed xtask.toml; whether that could be read.
+    pub(super) fn read_config(&mut self) -> Result<bool> {
+        let Parts { context, launcher, .. } = self.parts;
+        let config = match Config::read(&self.repository.workspace.root) {
+            Ok(config) => config,
+            Err(error) => {
+                self.refuse(&Refusal::of(CONFIG_FILE, &error))?;
+                return Ok(false);
+            }
+        };
+        if self.repository.config.take(config) {
+            self.say("change", "· some of xtask.toml takes effect with the next `cargo xtask dev` only");
+        }
+        let new = &self.repository.config;
+        self.values = secrets::development(&new.secrets, |name| context.env.var(name).map(str::to_owned));
+        let root = &self.repository.workspace.root;
+        self.watch = Watch::new(launcher, root, new.dev.watch.get_ref(), CONFIG_FILE)?;
+        self.forced = true;
+        Ok(true)
+    }
+}
