@@ -35,9 +35,13 @@
     if (!problem) return document.getElementById("dev-problem")?.remove();
     const text = document.createElement("pre");
     text.textContent = problem;
+    const hide = document.createElement("button");
+    hide.textContent = "Hide";
+    hide.style.marginLeft = "1rem";
+    hide.addEventListener("click", () => show(""));
     box("dev-problem", "alert", {
-      inset: 0, zIndex: 999, padding: "1.5rem 2rem", overflow: "auto", background: "#1f2421f2", color: "#ffffff",
-    }).replaceChildren("The code as saved has a problem; the version before it goes on serving.", text);
+      inset: 0, zIndex: 999, padding: "1.5rem 2rem", overflow: "auto", background: "#1f2421", color: "#ffffff",
+    }).replaceChildren("The code as saved has a problem; the version before it goes on serving.", hide, text);
   }
 
   let events;
