@@ -358,7 +358,7 @@ impl<'a> Cycle<'a> {
         self.problem.clear()?;
         self.forced = false;
         if self.announced {
-            self.say("swap", &format!("✓ {}", seconds(next.since.elapsed())));
+            self.say("swap", &format!("✓ {:.2}s", next.since.elapsed().as_secs_f64()));
         } else {
             let values = self.values.values.len();
             shown.ready(&self.repository, &self.cluster, &self.port, values, started.elapsed());
