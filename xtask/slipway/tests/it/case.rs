@@ -270,11 +270,17 @@ impl Running {
         let read = |mut stream: Box<dyn std::io::Read + Send>| {
             let sender = sender.clone();
             std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(count) = stream.read(&mut bytes) {
-                    if count == 0
-                        || sender.send(String::from_utf8_lossy(&bytes[..count]).into_owned()).is_err()
-                    {
+                let mut piece = [0; 4096];
+                let mut bytes = Vec::new();
+                while let Ok(count @ 1..) = stream.read(&mut piece) {
+                    bytes.extend_from_slice(&piece[..count]);
+                    // A piece may end in the middle of a character.
+                    let whole = match std::str::from_utf8(&bytes) {
+                        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                        _ => bytes.len(),
+                    };
+                    let text: Vec<u8> = bytes.drain(..whole).collect();
+                    if sender.send(String::from_utf8_lossy(&text).into_owned()).is_err() {
                         break;
                     }
                 }
