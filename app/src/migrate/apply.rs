@@ -12,6 +12,11 @@ use std::time::Instant;
 /// PostgreSQL's code for a table or index that is there already.
 const DUPLICATE_TABLE: &str = "42P07";
 
+/// A file may change settings: what pg_dump writes empties `search_path`, and the next file expects to find its tables.
+const RESET: &str = "reset all";
+/// [`RESET`], and the transaction, in one round trip.
+const BEGIN: &str = "reset all; begin";
+
 /// Applies files on a connection that holds the lock.
 pub(super) struct Applier<'a> {
     connection: &'a mut PgConnection,
@@ -62,12 +67,10 @@ async fn in_transaction(
     migration: &Migration,
     started: Instant,
 ) -> Result<(), MigrationFailure> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
     let ran = transaction.execute(migration.sql.clone()).await;
     ran.map_err(|cause| MigrationFailure::in_file(migration, &cause))?;
-    // What pg_dump writes empties `search_path`, and the next file expects to find its tables.
     let ended = async {
-        transaction.execute("reset all").await?;
         account.insert(&mut transaction, migration, started.elapsed()).await?;
         transaction.commit().await
     };
@@ -85,6 +88,7 @@ async fn by_itself(
     started: Instant,
 ) -> Result<(), MigrationFailure> {
     account.begin(connection, migration).await?;
+    connection.execute(RESET).await?;
     let cause = match connection.execute(migration.sql.clone()).await {
         Ok(_) => return Ok(account.finish(connection, migration, started.elapsed()).await?),
         Err(cause) => cause,

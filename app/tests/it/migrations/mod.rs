@@ -133,20 +133,21 @@ async fn a_file_and_its_row_are_one_transaction_and_settings_end_with_it() {
     let migrations = files(&[
         // As in a file that pg_dump wrote.
         ("0001_dump.sql", "select set_config('search_path', '', false); create table public.a (i int);"),
-        ("0002_next.sql", "insert into a values (1); set lock_timeout = 0;"),
+        ("0002_next.sql", "insert into a values (1); set search_path = '';"),
+        ("0003_alone.sql", "-- no-transaction\ncreate index concurrently a_i on a (i)"),
         (
-            "0003_deferred.sql",
+            "0004_deferred.sql",
             "create table b (i int primary key, j int references b deferrable initially deferred);",
         ),
-        ("0004_fails_at_commit.sql", "insert into b values (1, 2);"),
+        ("0005_fails_at_commit.sql", "insert into b values (1, 2);"),
     ])
     .await;
     let error = run(&database, &migrations).await.unwrap_err();
     assert!(
-        error.starts_with("0004_fails_at_commit.sql: insert or update on table \"b\" violates"),
+        error.starts_with("0005_fails_at_commit.sql: insert or update on table \"b\" violates"),
         "{error}"
     );
-    assert_eq!(rows(&database).await, ["1 true", "2 true", "3 true"]);
+    assert_eq!(rows(&database).await, ["1 true", "2 true", "3 true", "4 true"]);
     // The row of a file has the number of the transaction that made its table.
     let same: bool = sqlx::query_scalar(
         "select r.xmin = c.xmin from _sqlx_migrations r, pg_class c where version = 1 and relname = 'a'",
