@@ -1,6 +1,7 @@
 //! What ends the process: each failure has a text, often a next step, and an exit code.
 
 use crate::migrate::MigrationFailure;
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 
@@ -57,15 +58,21 @@ impl Failure {
 
     /// What to do about it, where one thing is likely.
     #[must_use]
-    pub fn next(&self) -> Option<&'static str> {
+    pub fn next(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Migration(failure) => failure.next(),
+            other => other.usual_next().map(Cow::Borrowed),
+        }
+    }
+
+    fn usual_next(&self) -> Option<&'static str> {
         match self {
             Self::DatabaseUrl(_) => Some("set it like postgres://user:password@host:5432/links"),
             Self::EmptyEditToken => Some("give it a value, or unset it to refuse all changes"),
             Self::OpenWithoutToken(_) => Some("set EDIT_TOKEN, or listen on 127.0.0.1"),
             Self::LogLevel(_) => Some("set it like info or info,sqlx=warn"),
             Self::NotAListener(_) => Some("give an address, such as --listen 127.0.0.1:8080"),
-            Self::Migration(failure) => failure.next(),
-            Self::Bind { .. } | Self::Runtime(_) | Self::Probe(_) => None,
+            Self::Bind { .. } | Self::Runtime(_) | Self::Migration(_) | Self::Probe(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `links migrate`: the run or the check, and what it prints.
 
-use super::{MIGRATIONS, check, run};
+use super::{MIGRATIONS, Step, check, run};
 use crate::config::Migrate as Arguments;
 use crate::db;
 use crate::failure::Failure;
@@ -13,12 +13,15 @@ use std::process::ExitCode;
 pub async fn command(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let options = db::options(&arguments.database_url)?;
     let report = if arguments.check {
-        check(&options).await?
+        check(&options, &MIGRATIONS).await?
     } else {
-        run(&options, |applied| {
-            if !arguments.json {
+        run(&options, &MIGRATIONS, |step| match step {
+            Step::Waiting => eprintln!("waiting: another migrator is at work"),
+            Step::Blocked(text) => eprintln!("waiting for {text}"),
+            Step::Applied(applied) if !arguments.json => {
                 println!("applied {}.sql {} ms", applied.name, applied.ms);
             }
+            Step::Applied(_) => {}
         })
         .await?
     };
@@ -28,8 +31,11 @@ pub async fn command(arguments: &Arguments) -> Result<ExitCode, Failure> {
         for pending in &report.pending {
             println!("pending {}.sql", pending.name);
         }
+        for version in &report.ahead {
+            println!("ahead {version}: applied by a newer version of this service");
+        }
         match report.pending.len() {
-            0 => println!("up to date, {} migrations", MIGRATIONS.iter().count()),
+            0 => println!("up to date, {} migrations, {:.0} ms", MIGRATIONS.iter().count(), report.ms),
             count => println!("{count} pending"),
         }
     }

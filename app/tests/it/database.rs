@@ -126,7 +126,7 @@ async fn make_template(server: &Url, owner: &mut PgConnection, name: &str) {
     }
     owner.execute(AssertSqlSafe(format!("create database {draft} template template0"))).await.unwrap();
     let options = PgConnectOptions::from_str(named(server, &draft).as_str()).unwrap();
-    migrate::run(&options, |_| {}).await.unwrap();
+    migrate::run(&options, &MIGRATIONS, |_| {}).await.unwrap();
     owner.execute(AssertSqlSafe(format!("alter database {draft} rename to {name}"))).await.unwrap();
 }
 

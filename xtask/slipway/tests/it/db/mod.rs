@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::case::{Case, nothing_left};
 
 mod contents;
+mod dry_run;
 
 #[test]
 fn url_starts_a_server_that_stays_and_a_second_caller_shares_it() {
