@@ -14,7 +14,9 @@ pub const TABLE_EXISTS: &str = "select to_regclass('_sqlx_migrations') is not nu
 pub const ROWS: &str =
     "select version, description, success, encode(checksum, 'hex') from _sqlx_migrations order by version";
 /// SQL that gives the indexes which a failed CREATE INDEX CONCURRENTLY left, and nobody is making now: they cost and serve nobody.
-pub const INVALID_INDEXES: &str = "select indexrelid::regclass from pg_index where not indisvalid \
+/// An invalid one of a partitioned table is whole as soon as each part has its own.
+pub const INVALID_INDEXES: &str = "select indexrelid::regclass from pg_index \
+     join pg_class on pg_class.oid = indexrelid and relkind = 'i' where not indisvalid \
      and indexrelid not in (select index_relid from pg_stat_progress_create_index) order by 1";
 
 /// What the database says of a migration.
@@ -117,7 +119,7 @@ impl Standing {
             ("edited after they were applied", names(&self.edited), edited),
             ("out of order, a later one is applied", names(&self.out_of_order), renumber),
             ("from another branch", self.other_branch.clone(), reset),
-            ("begun and not finished", self.unfinished.clone(), "cargo xtask db reset".to_owned()),
+            ("begun and not finished", self.unfinished.clone(), "cargo xtask db migrate".to_owned()),
         ];
         let found = all.into_iter().filter(|(_, files, _)| !files.is_empty());
         found.map(|(state, files, way)| Finding { state, files, way }).collect()
