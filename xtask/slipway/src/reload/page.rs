@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::fs::OFlags;
 
 /// How long a browser may take to send its request, and to read the page.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,13 +22,16 @@ pub struct Page {
     stopping: Arc<AtomicBool>,
     thread: JoinHandle<()>,
     listener: TcpListener,
+    /// What was set on the socket before.
+    flags: OFlags,
 }
 
 impl Page {
     /// Answers on `listener` from here on, with 503, a title and what is wrong.
     pub fn show(listener: &TcpListener, title: &str, problem: &str) -> Result<Self> {
         let listener = listener.try_clone().context("cannot duplicate the listening socket")?;
-        // For all who hold the socket, so only as long as no service does.
+        // For all who hold the socket: an old generation that drains may rely on it, a new one may not.
+        let flags = rustix::fs::fcntl_getfl(&listener).context("cannot ask the listening socket")?;
         listener.set_nonblocking(true).context("cannot answer on the listening socket")?;
         let stopping = Arc::new(AtomicBool::new(false));
         let (stop, socket) = (stopping.clone(), listener.try_clone()?);
@@ -47,14 +51,14 @@ impl Page {
                 }
             }
         });
-        Ok(Page { stopping, thread, listener })
+        Ok(Page { stopping, thread, listener, flags })
     }
 
     /// Answers no more. Who connects from here on waits for whoever serves next.
     pub fn stop(self) {
         self.stopping.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
-        let _ = self.listener.set_nonblocking(false);
+        let _ = rustix::fs::fcntl_setfl(&self.listener, self.flags);
     }
 }
 

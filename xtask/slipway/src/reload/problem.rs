@@ -1,5 +1,8 @@
 //! The file in which a running service finds what is wrong with the code as it was saved, to show it on its page.
 
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -36,10 +39,17 @@ impl Problem {
         self.write("")
     }
 
-    /// Whole or not at all for who reads it, and not worth waiting for the disk.
+    /// Whole or not at all for who reads it, and not worth waiting for the disk. For this user only: a service's last
+    /// words may be in it.
     fn write(&self, text: &str) -> Result<()> {
         let fresh = files::beside(&self.path, "new");
-        files::write_plain(&fresh, text)?;
-        std::fs::rename(&fresh, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
+        let write = || {
+            let _ = fs::remove_file(&fresh);
+            let mut file =
+                fs::File::options().write(true).create_new(true).mode(files::PRIVATE).open(&fresh)?;
+            file.write_all(text.as_bytes())?;
+            fs::rename(&fresh, &self.path)
+        };
+        write().with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

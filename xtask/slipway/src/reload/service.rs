@@ -85,10 +85,11 @@ impl Service {
         false
     }
 
-    /// Asks the service to finish what it has begun, and does not wait: see [`Retired::poll`].
-    pub fn retire(mut self) -> Retired {
+    /// Asks the service to finish what it has begun, and does not wait: see [`Retired::poll`]. `served` says whether it
+    /// was ever ready.
+    pub fn retire(mut self, served: bool) -> Retired {
         self.child.signal(Signal::TERM);
-        Retired { service: self, asked: Instant::now() }
+        Retired { service: self, asked: Instant::now(), served }
     }
 
     /// Its exit code, if it has ended by itself.
@@ -110,6 +111,8 @@ impl Service {
 pub struct Retired {
     service: Service,
     asked: Instant,
+    /// Whether anybody may have been waiting for its answers.
+    pub served: bool,
 }
 
 impl Retired {

@@ -28,6 +28,8 @@ use crate::workspace::CONFIG_FILE;
 
 /// The pause between two looks at a step that goes on.
 const PAUSE: Duration = Duration::from_millis(2);
+/// After this long a generation that is not ready is worth a line.
+const LATE: Duration = Duration::from_secs(10);
 /// How many of the last lines of a service that died are shown on the page.
 const LAST_LINES: usize = 40;
 /// What cargo may write while it builds.
@@ -88,6 +90,8 @@ pub struct Cycle<'a> {
     generations: usize,
     /// The hash of the migrations that were applied last.
     migrated: Option<String>,
+    /// It was said that the generation that starts is not ready yet.
+    late: bool,
     /// The next build is started even if it made nothing new.
     forced: bool,
     /// The URL was shown.
@@ -122,6 +126,7 @@ impl<'a> Cycle<'a> {
             page: None,
             generations: 0,
             migrated: None,
+            late: false,
             forced: false,
             announced: false,
             dated: false,
@@ -168,7 +173,7 @@ impl<'a> Cycle<'a> {
         for mut retired in std::mem::take(&mut self.retired) {
             match retired.poll()? {
                 None => still.push(retired),
-                Some(0) => {}
+                Some(code) if code == 0 || !retired.served => {}
                 Some(code) => {
                     self.say(
                         self.repository.name(),
@@ -211,7 +216,7 @@ impl<'a> Cycle<'a> {
             Step::Idle => {}
             Step::Build(build) => build.cancel()?,
             Step::Migrate(run, _) => run.cancel()?,
-            Step::Start(service, _) => self.retired.push(service.retire()),
+            Step::Start(service, _) => self.retired.push(service.retire(false)),
         }
         self.step = Step::Build(Build::start(launcher, self.repository.name(), context.screen.color())?);
         Ok(())
@@ -320,6 +325,7 @@ impl<'a> Cycle<'a> {
             page.stop();
         }
         self.generations += 1;
+        self.late = false;
         self.last_lines.clear();
         let generation = Generation {
             binary,
@@ -344,6 +350,12 @@ impl<'a> Cycle<'a> {
         if service.is_ready(self.parts.launcher) {
             return self.swap(service, next);
         }
+        if !self.late && next.since.elapsed() > LATE {
+            self.late = true;
+            let text = format!("not ready after {}: its /readyz does not say 200", seconds(LATE));
+            self.say(self.repository.name(), &format!("· {text}"));
+            self.problem.say(&format!("{}: {text}", self.repository.name()))?;
+        }
         self.step = Step::Start(service, next);
         Ok(())
     }
@@ -354,7 +366,7 @@ impl<'a> Cycle<'a> {
         let binary = next.binary.unwrap_or_default();
         let (stamp, clock) = (stamp(&binary), events.clock());
         let old = self.serving.replace(Serving { service, binary, stamp, clock });
-        self.retired.extend(old.map(|old| old.service.retire()));
+        self.retired.extend(old.map(|old| old.service.retire(true)));
         self.problem.clear()?;
         self.forced = false;
         if self.announced {
@@ -365,26 +377,6 @@ impl<'a> Cycle<'a> {
         }
         (self.announced, self.dated) = (true, true);
         Ok(())
-    }
-
-    /// Ends all: a service finishes what it has begun. Gives its code, if one served.
-    pub fn stop(mut self) -> Result<(Option<u8>, Cluster)> {
-        match self.step {
-            Step::Idle => {}
-            Step::Build(build) => build.cancel()?,
-            Step::Migrate(run, _) => run.cancel()?,
-            Step::Start(service, _) => self.retired.push(service.retire()),
-        }
-        let serving = self.serving.map(|serving| serving.service.retire());
-        for retired in &mut self.retired {
-            retired.stop()?;
-        }
-        let code = serving.map(|mut serving| serving.stop()).transpose()?;
-        if let Some(page) = self.page {
-            page.stop();
-        }
-        self.problem.clear()?;
-        Ok((code, self.cluster))
     }
 }
 

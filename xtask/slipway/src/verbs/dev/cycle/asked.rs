@@ -1,4 +1,4 @@
-//! What somebody asks of a running cycle beside saving code: a key, another xtask.toml, a killed server.
+//! What somebody asks of a running cycle beside saving code: a key, another xtask.toml, a killed server, the end.
 
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use super::super::keys::{self, Key};
 use super::super::refusal::Refusal;
 use super::{Cycle, Parts, Step};
 use crate::config::Config;
+use crate::postgres::Cluster;
 use crate::reload::Watch;
 use crate::secrets;
 use crate::verbs::db;
@@ -62,5 +63,25 @@ impl Cycle<'_> {
         self.watch = Watch::new(launcher, root, new.dev.watch.get_ref(), CONFIG_FILE)?;
         self.forced = true;
         Ok(true)
+    }
+
+    /// Ends all: a service finishes what it has begun. Gives its code, if one served.
+    pub fn stop(mut self) -> Result<(Option<u8>, Cluster)> {
+        match self.step {
+            Step::Idle => {}
+            Step::Build(build) => build.cancel()?,
+            Step::Migrate(run, _) => run.cancel()?,
+            Step::Start(service, _) => self.retired.push(service.retire(false)),
+        }
+        let serving = self.serving.map(|serving| serving.service.retire(true));
+        for retired in &mut self.retired {
+            retired.stop()?;
+        }
+        let code = serving.map(|mut serving| serving.stop()).transpose()?;
+        if let Some(page) = self.page {
+            page.stop();
+        }
+        self.problem.clear()?;
+        Ok((code, self.cluster))
     }
 }
