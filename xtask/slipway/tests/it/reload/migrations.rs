@@ -1,6 +1,6 @@
 //! Migrations on the way of a save: applied with the new binary before the swap, explained where they cannot be.
 
-use super::{in_order, served};
+use super::{answers, in_order, served};
 use crate::case::{Case, get};
 use crate::dev::config;
 
@@ -40,7 +40,7 @@ fn one_that_fails_keeps_the_old_version() {
     assert_eq!(get(&url).1, "tiny");
     let _case = case.file("app/migrations/0003_notes.sql", "create table notes (slug text)");
     dev.until("migrate   ✓ 0003_notes.sql").until("swap      ✓ ");
-    assert_eq!(get(&url).1, "with notes");
+    answers(&url, "with notes");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_edited_one_is_explained_with_the_way_out() {
     assert!(get(&format!("{url}/problem")).1.contains("git checkout app/migrations/0002_clicks.sql"));
     let _case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text)");
     dev.until("swap      ✓ ");
-    assert_eq!(get(&url).1, "with counts");
+    answers(&url, "with counts");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn one_of_another_branch_is_named_and_stops_only_new_ones() {
     case.edit("src/main.rs", "\"tiny\"", "\"of main\"");
     dev.until("swap      ✓ ");
     in_order(&dev.text, &["migrate   · 0002_clicks.sql from another branch: cargo xtask db reset", "swap"]);
-    assert_eq!(get(&url).1, "of main");
+    answers(&url, "of main");
     dev.text.clear();
     let _case = case.file("app/migrations/0003_notes.sql", "create table notes ()");
     dev.until("keeps serving").until("db reset");
