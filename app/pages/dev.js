@@ -56,8 +56,12 @@
       else location.reload();
     });
     events.addEventListener("problem", ({ data }) => show(JSON.parse(data)));
-    // A browser comes again by itself after a stream that ended, but not after an answer that was none.
-    events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(connect, 1000); };
+    // After a stream that ended a browser comes again by itself. Any other answer is that of `cargo xtask dev`, which says
+    // why no service runs, and goes when one does.
+    events.onerror = () => {
+      if (events.readyState !== EventSource.CLOSED || document.hidden) return;
+      setTimeout(() => (typed ? connect() : location.reload()), 1000);
+    };
   }
   connect();
   // A tab that nobody sees keeps no connection: a browser has six for one host.

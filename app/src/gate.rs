@@ -3,7 +3,6 @@
 use crate::probes::Readiness;
 use crate::stop::{Phase, Stop};
 use axum::serve::Listener;
-use futures_util::FutureExt;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -55,13 +54,8 @@ impl Listener for Gate {
                 }
             }
         }
-        // Who waits already is let in: a socket that is closed over them resets them.
-        if let Some(listener) = self.listener.as_mut().filter(|_| self.waits_for.is_none())
-            && let Some(waiting) = Listener::accept(listener).now_or_never()
-        {
-            return waiting;
-        }
-        // Whoever comes now is refused and can go elsewhere, or is taken by the next process that holds the socket.
+        // Closed at once: whoever comes now is refused and can go elsewhere, or is taken by the next process that
+        // holds the socket.
         self.listener = None;
         pending().await
     }

@@ -45,6 +45,8 @@ impl Listen {
 
 fn inherited() -> io::Result<TcpListener> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    // Else standard input would hold the socket open, with nobody to accept, until the last request is drained.
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
     // The portable question "is this a listening socket?": on one it changes nothing, on all else it fails.
     rustix::net::listen(&socket, 1024)?;
     let listener = std::net::TcpListener::from(socket);

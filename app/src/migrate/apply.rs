@@ -14,8 +14,10 @@ const DUPLICATE_TABLE: &str = "42P07";
 
 /// A file may change settings: what pg_dump writes empties `search_path`, and the next file expects to find its tables.
 const RESET: &str = "reset all";
-/// [`RESET`], and the transaction, in one round trip.
-const BEGIN: &str = "reset all; begin";
+/// [`RESET`], and the transaction, in one round trip. Within it the server looks whether this migrator still lives: one
+/// that was killed must not keep the lock for as long as its statement takes. Outside a transaction it is left to its
+/// end: half an index helps nobody.
+const BEGIN: &str = "reset all; begin; set local client_connection_check_interval = '500ms'";
 
 /// Applies files on a connection that holds the lock.
 pub(super) struct Applier<'a> {

@@ -50,6 +50,9 @@ pub enum MigrationFailure {
         /// The command that mends it.
         next: String,
     },
+    /// A file was made, and nothing was written into it yet.
+    #[error("{0}.sql has no statement yet")]
+    Empty(String),
     /// A file that runs outside a transaction holds more than one statement.
     #[error(
         "{0}.sql is `-- no-transaction`, and has several statements, which PostgreSQL runs in one transaction"
@@ -134,6 +137,7 @@ impl MigrationFailure {
             Self::Edited(_) => "put the file back as it was and write the change as a new migration",
             Self::Missing(_) => "run the newer version of the service, or reset a development database",
             Self::Twice(..) => "give the one that is not applied anywhere yet a number after the newest",
+            Self::Empty(_) => "write it, or remove it: once applied, it could not be changed",
             Self::Several(_) => {
                 "split it, one statement a file; lock_timeout is set on the connection already"
             }

@@ -52,6 +52,15 @@ impl<'m> Standing<'m> {
         {
             return Err(MigrationFailure::late(late.migration, newest, last.max(newest) + 1));
         }
+        // Once its row is there, the file can never be written.
+        if let Some(empty) = pending.iter().find(|todo| is_empty(todo.migration.sql.as_str())) {
+            return Err(MigrationFailure::Empty(name(empty.migration)));
+        }
         Ok(Self { pending, ahead })
     }
+}
+
+/// Whether a file has only blank lines and comments of a line, as one has that was just made.
+fn is_empty(sql: &str) -> bool {
+    sql.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with("--"))
 }

@@ -35,6 +35,9 @@ async fn a_request_that_was_begun_is_finished() {
 
     service.signal(Signal::TERM);
     service.wait_for_log("stopping: requests may finish").await;
+    // The socket came on standard input, and nobody else holds it: it is free for the next one.
+    let refused = TcpStream::connect(&service.host).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     holder.execute("commit").await.unwrap();
     assert_eq!(request.await.unwrap().unwrap().status(), 200);
     assert_eq!(service.ended().await.code(), Some(0));

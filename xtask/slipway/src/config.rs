@@ -122,7 +122,9 @@ pub struct Dev {
 
 impl Default for Dev {
     fn default() -> Self {
-        let watch = Spanned::new(0..0, vec![".".to_owned()]);
+        // `src`: of a repository that is one package.
+        let watch = ["app", "src", "Cargo.toml", "Cargo.lock"].map(String::from).to_vec();
+        let watch = Spanned::new(0..0, watch);
         Dev { demo_data: None, watch, processes: BTreeMap::new() }
     }
 }
@@ -200,10 +202,14 @@ impl Config {
     pub fn take(&mut self, mut new: Config) -> bool {
         let fixed = |config: &Config| {
             let Config { service, postgres, dev, .. } = config;
+            let Download { forbidden, url, version } = postgres.download.get_ref();
+            let texts =
+                [&postgres.bin, url, version].map(|text| text.as_ref().map(|text| text.get_ref().clone()));
             let versions = postgres.versions.get_ref().clone();
+            let processes = dev.processes.iter();
             let processes: Vec<_> =
-                dev.processes.iter().map(|(name, run)| (name.clone(), run.get_ref().clone())).collect();
-            (service.name.get_ref().clone(), *service.port.get_ref(), versions, processes)
+                processes.map(|(name, run)| (name.clone(), run.get_ref().clone())).collect();
+            (service.name.get_ref().clone(), *service.port.get_ref(), versions, *forbidden, texts, processes)
         };
         let differs = fixed(self) != fixed(&new);
         std::mem::swap(&mut self.service, &mut new.service);

@@ -13,22 +13,30 @@ use crate::failure::{Code, Failure};
 /// How many ports after the wanted one are tried.
 const PORTS: u16 = 50;
 
-/// Sends a GET over a Unix socket and gives the status code.
+/// The longest answer that is read.
+const LONGEST: u64 = 16 * 1024;
+
+/// Sends a GET over a Unix socket and gives the status code and the body.
 ///
 /// `wait` limits each read and write, not the whole exchange.
-pub fn get(socket: &Path, target: &str, wait: Duration) -> io::Result<u16> {
+pub fn get(socket: &Path, target: &str, wait: Duration) -> io::Result<(u16, String)> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(wait))?;
     stream.set_write_timeout(Some(wait))?;
     write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    // "HTTP/1.1 200": all that a probe's caller wants to know.
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    std::str::from_utf8(&head)
-        .ok()
-        .filter(|head| head.starts_with("HTTP/1."))
-        .and_then(|head| head.get(9..12)?.parse().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1"))
+    let mut answer = Vec::new();
+    // Who keeps the connection open has answered all the same.
+    let read = stream.take(LONGEST).read_to_end(&mut answer);
+    if answer.is_empty() {
+        read?;
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    // "HTTP/1.1 200 OK"
+    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
+    let status =
+        status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1"))?;
+    Ok((status, body.to_owned()))
 }
 
 /// Whether nobody listens on 127.0.0.1 at `port` at this moment.

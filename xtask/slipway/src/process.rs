@@ -24,7 +24,7 @@ mod lines;
 
 pub use captured::{Captured, Said};
 pub use leash::{exec_in_group, exec_on_leash};
-pub use lines::{Line, Lines};
+pub use lines::{Heard, Line, Lines};
 
 /// The hidden verb that every leashed child goes through.
 pub const EXEC_VERB: &str = "__exec";

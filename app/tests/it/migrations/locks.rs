@@ -5,6 +5,7 @@ use crate::database::Database;
 use links::migrate;
 use sqlx::Executor;
 use std::sync::mpsc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn ten_at_once_make_an_index_concurrently_and_all_succeed() {
@@ -78,4 +79,28 @@ async fn a_table_that_is_held_is_named_with_who_holds_it() {
     assert_eq!(names(migrate::run(&options, &more, |_| {}).await), Ok(vec!["0900_more".to_owned()]));
     // To this binary, that one is of a newer version.
     assert_eq!(links_migrate(&database, &[]).0, 0);
+}
+
+#[tokio::test]
+async fn the_server_ends_what_a_killed_migrator_began() {
+    let database = Database::empty().await;
+    let options = options(&database);
+    let killed = tokio::spawn(async move {
+        let slow = files(&[("0001_slow.sql", "create table slow (); select pg_sleep(600)")]).await;
+        migrate::run(&options, &slow, |_| {}).await
+    });
+    let mut observer = database.connect().await;
+    let sleeping = "select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event = 'PgSleep'";
+    for expected in [1, 0] {
+        let asking = tokio::time::timeout(Duration::from_secs(60), async {
+            while sqlx::query_scalar::<_, i64>(sleeping).fetch_one(&mut observer).await.unwrap() != expected {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(asking.await.is_ok(), "there never were {expected}");
+        killed.abort();
+    }
+    let quick = files(&[("0001_slow.sql", "create table slow ()")]).await;
+    assert_eq!(run(&database, &quick).await.unwrap(), ["0001_slow"]);
 }

@@ -78,3 +78,16 @@ async fn two_files_of_one_number_are_refused_before_anything_is_applied() {
     assert!(error.starts_with("0001_a.sql and 0001_b.sql have the same number\n"), "{error}");
     say(&database, "create table a (); create table b ()").await;
 }
+
+#[tokio::test]
+async fn a_file_that_is_not_written_yet_is_not_taken_for_applied() {
+    let database = Database::empty().await;
+    for text in ["", "-- add notes\n\n", "-- no-transaction\n"] {
+        let migrations = files(&[("0001_a.sql", "create table a ()"), ("0002_notes.sql", text)]).await;
+        let refused = run(&database, &migrations).await.unwrap_err();
+        assert!(refused.starts_with("0002_notes.sql has no statement yet\nwrite it"), "{refused}");
+    }
+    let migrations =
+        files(&[("0001_a.sql", "create table a ()"), ("0002_notes.sql", "-- why\ncreate table b ()")]).await;
+    assert_eq!(run(&database, &migrations).await.unwrap(), ["0001_a", "0002_notes"]);
+}

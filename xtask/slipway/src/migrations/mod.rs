@@ -69,7 +69,12 @@ impl Run {
         Ok(Some(report.with_context(|| format!("the service's `migrate --json` said {stdout:?}"))))
     }
 
-    /// Ends it: what it has begun is rolled back, what it has done stays.
+    /// What it has said since the last call: whom it waits for.
+    pub fn news(&mut self) -> Vec<String> {
+        self.0.news()
+    }
+
+    /// Ends it: what it has begun is rolled back as soon as the server sees that, what it has done stays.
     pub fn cancel(mut self) -> Result<()> {
         self.0.child().stop(&[(Signal::TERM, GRACE)]).map(drop)
     }
@@ -82,6 +87,7 @@ pub fn apply(launcher: &Launcher<'_>, binary: &Path, url: &str, folder: &Path) -
         if let Some(report) = run.poll()? {
             return report;
         }
+        run.news().iter().for_each(|line| launcher.progress().working("migrate", line));
         std::thread::sleep(POLL);
     }
 }
@@ -159,6 +165,12 @@ fn twice(folder: &Path, one: &Migration, two: &Migration, last: i64) -> Failure 
         quote(&from.to_string_lossy()),
         quote(&to.to_string_lossy())
     ))
+}
+
+/// Whether the file of a migration has only blank lines and comments, as one has that was just made.
+pub fn is_empty(folder: &Path, migration: &Migration) -> bool {
+    let text = fs::read_to_string(folder.join(&migration.file)).unwrap_or_default();
+    text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with("--"))
 }
 
 /// Makes the file of a new, empty migration below `folder`, numbered after the last one.

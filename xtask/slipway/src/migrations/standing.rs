@@ -58,19 +58,30 @@ pub struct Standing {
     pub out_of_order: Vec<Migration>,
     /// Applied, and without a file here: of another branch.
     pub other_branch: Vec<String>,
-    /// Begun and never finished, outside a transaction.
+    /// Begun and never finished, outside a transaction; the file is here.
     pub unfinished: Vec<String>,
 }
 
 /// Migrations of which the files and the database do not say the same.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
+    one: &'static str,
     /// How they stand, after their number: `edited after they were applied`.
     pub state: &'static str,
     /// Their files.
     pub files: Vec<String>,
-    /// What to type.
-    pub way: String,
+    /// What to type: one of these.
+    pub ways: Vec<String>,
+}
+
+impl Finding {
+    /// `0002_clicks.sql was edited after it was applied`
+    pub fn sentence(&self) -> String {
+        match &self.files[..] {
+            [file] => format!("{file} {}", self.one),
+            files => format!("{}: {}", self.state, files.join(", ")),
+        }
+    }
 }
 
 impl Standing {
@@ -80,10 +91,10 @@ impl Standing {
         let newest = rows.iter().filter(|row| row.success).map(|row| row.version).max();
         for row in rows {
             let name = || format!("{:04}_{}.sql", row.version, row.description.replace(' ', "_"));
-            if !row.success {
-                standing.unfinished.push(name());
-            } else if !files.iter().any(|file| file.version == row.version) {
+            if !files.iter().any(|file| file.version == row.version) {
                 standing.other_branch.push(name());
+            } else if !row.success {
+                standing.unfinished.push(name());
             }
         }
         for file in files {
@@ -102,34 +113,49 @@ impl Standing {
         Ok(standing)
     }
 
-    /// What does not agree, each with the way out, worst first. `folder` is the migrations' as people type it.
-    pub fn findings(&self, folder: &str) -> Vec<Finding> {
+    /// What does not agree, each with the way out, worst first. `folder` is the migrations' as people type it;
+    /// `is_committed` says whether git has such a file.
+    pub fn findings(&self, folder: &str, is_committed: impl Fn(&str) -> bool) -> Vec<Finding> {
         let names = |list: &[Migration]| list.iter().map(|one| one.file.clone()).collect::<Vec<_>>();
-        let edited = self.edited.first().map_or_else(String::new, |one| {
-            format!("git checkout {folder}/{}, and a new file: cargo xtask db new; or db reset", one.file)
-        });
+        let reset = || "cargo xtask db reset".to_owned();
+        let edited = self.edited.first().map(|one| format!("{folder}/{}", one.file)).unwrap_or_default();
+        let back = format!("git checkout {edited}      (and a new file: cargo xtask db new)");
+        let edited = if is_committed(&edited) { vec![back, reset()] } else { vec![reset()] };
         let files = [&self.applied, &self.pending, &self.edited, &self.out_of_order];
         let last = files.into_iter().flatten().map(|one| one.version).max().unwrap_or(0);
-        let renumber = self.out_of_order.first().map_or_else(String::new, |one| {
+        let renumber = self.out_of_order.iter().map(|one| {
             let rest = one.file.split_once('_').map_or("", |(_, rest)| rest);
             format!("git mv {folder}/{} {folder}/{:04}_{rest}", one.file, last + 1)
         });
-        let reset = "cargo xtask db reset, or switch back to that branch".to_owned();
+        let renumber = renumber.take(1).collect();
+        let other = vec![format!("{}      (or switch back to that branch)", reset())];
+        let again = vec!["cargo xtask db migrate".to_owned()];
         let all = [
-            ("edited after they were applied", names(&self.edited), edited),
-            ("out of order, a later one is applied", names(&self.out_of_order), renumber),
-            ("from another branch", self.other_branch.clone(), reset),
-            ("begun and not finished", self.unfinished.clone(), "cargo xtask db migrate".to_owned()),
+            (
+                ["was edited after it was applied", "edited after they were applied"],
+                names(&self.edited),
+                edited,
+            ),
+            (
+                ["is out of order, a later one is applied", "out of order, a later one is applied"],
+                names(&self.out_of_order),
+                renumber,
+            ),
+            (["of another branch is applied", "from another branch"], self.other_branch.clone(), other),
+            (["was begun and not finished", "begun and not finished"], self.unfinished.clone(), again),
         ];
         let found = all.into_iter().filter(|(_, files, _)| !files.is_empty());
-        found.map(|(state, files, way)| Finding { state, files, way }).collect()
+        found.map(|([one, state], files, ways)| Finding { one, state, files, ways }).collect()
     }
 
-    /// Whether the service would refuse to migrate. One that is ahead of its files can still be served; one that was
-    /// begun and not finished is the service's own to judge.
+    /// Whether the service would refuse to migrate. A database that is only ahead of the files can still be served; a
+    /// migration that was begun and not finished is the service's own to judge.
     pub fn is_refused(&self) -> bool {
-        let behind = !self.other_branch.is_empty() && !self.pending.is_empty();
-        !self.edited.is_empty() || !self.out_of_order.is_empty() || behind
+        let newest = [&self.applied, &self.pending].into_iter().flatten().map(|one| one.version).max();
+        let gap = |name: &String| super::number(name) < newest;
+        let behind = !self.pending.is_empty() && !self.other_branch.is_empty();
+        let gap = self.other_branch.iter().any(gap);
+        !self.edited.is_empty() || !self.out_of_order.is_empty() || behind || gap
     }
 
     /// Whether files and database agree, but for what is pending.
@@ -153,7 +179,9 @@ mod tests {
     fn each_file_and_row_is_told_apart() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let mut files = Vec::new();
-        for (version, file) in [(1, "0001_a.sql"), (2, "0002_b.sql"), (3, "0003_c.sql"), (9, "0009_d.sql")] {
+        for (version, file) in
+            [(1, "0001_a.sql"), (2, "0002_b.sql"), (3, "0003_c.sql"), (4, "0004_cut.sql"), (9, "0009_d.sql")]
+        {
             fs::write(folder.path().join(file), file)?;
             files.push(Migration { version, file: file.to_owned() });
         }
@@ -163,15 +191,28 @@ mod tests {
             success,
             checksum: Sha384::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        let rows = [row(1, true, "0001_a.sql"), row(3, true, "before"), row(5, true, ""), row(6, false, "")];
+        let rows = [
+            row(1, true, "0001_a.sql"),
+            row(3, true, "before"),
+            row(4, false, ""),
+            row(5, true, ""),
+            row(6, false, ""),
+        ];
         let standing = Standing::of(files.clone(), folder.path(), &rows)?;
         assert_eq!(standing.applied, files[..1]);
         assert_eq!(standing.out_of_order, files[1..2]);
         assert_eq!(standing.edited, files[2..3]);
-        assert_eq!(standing.pending, files[3..]);
-        assert_eq!(standing.other_branch, ["0005_some_work.sql"]);
-        assert_eq!(standing.unfinished, ["0006_some_work.sql"]);
+        assert_eq!(standing.pending, files[4..]);
+        assert_eq!(standing.other_branch, ["0005_some_work.sql", "0006_some_work.sql"]);
+        assert_eq!(standing.unfinished, ["0004_some_work.sql"]);
         assert!(!standing.is_sound());
+        // A gap is refused, a database that is only ahead is not.
+        let of = |files: &[Migration], rows: &[Row]| Standing::of(files.to_vec(), folder.path(), rows);
+        let (a, c) = (row(1, true, "0001_a.sql"), row(3, true, "0003_c.sql"));
+        let b = row(2, true, "0002_b.sql");
+        let both = [a, b, c];
+        assert!(of(&[files[0].clone(), files[2].clone()], &both)?.is_refused());
+        assert!(!of(&files[..1], &both)?.is_refused());
         let fresh = Standing::of(files.clone(), folder.path(), &[])?;
         assert!(fresh.is_sound() && fresh.pending == files);
         Ok(())

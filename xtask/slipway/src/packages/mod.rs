@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use xshell::cmd;
 
 use crate::failure::{Code, Failure};
-use crate::process::{Kind, Launcher, Leash, Line, Lines, Start, tail};
+use crate::process::{Heard, Kind, Launcher, Leash, Line, Lines, Start, tail};
 
 /// Debian makes a cluster, and starts it, with every server that is installed, unless it is told not to. The
 /// last setting of the file counts.
@@ -201,12 +201,13 @@ impl Manager {
         let command = cmd!(launcher.shell, "{program} {rest...}");
         let start = Start::new(command, Kind::Tool, Leash::Signal(Signal::TERM));
         let mut child = launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?;
-        let (sender, receiver) = channel::<Line>();
-        let lines = Lines::new(sender, |line| line);
+        let (sender, receiver) = channel::<Heard>();
+        let lines = Lines::new(sender, |heard| heard);
         lines.read("", &mut child)?;
         drop(lines);
         let mut said = String::new();
-        for Line { text, .. } in receiver {
+        for heard in receiver {
+            let Heard::Line(Line { text, .. }) = heard else { continue };
             launcher.progress().working("install", text.trim());
             said += &text;
             said.push('\n');

@@ -1,6 +1,7 @@
 //! A child whose words are kept until it has ended, so that its starter can do something else meanwhile.
 
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
@@ -10,7 +11,11 @@ use super::Child;
 /// A child that runs, with what it has said so far.
 pub struct Captured {
     child: Child,
-    streams: Option<[JoinHandle<String>; 2]>,
+    stdout: Option<JoinHandle<String>>,
+    stderr: Receiver<String>,
+    said: Vec<String>,
+    /// How many lines of `said` were given out.
+    told: usize,
 }
 
 /// How a child ended.
@@ -26,30 +31,41 @@ pub struct Said {
 impl Captured {
     /// Reads what `child`, which was started with pipes, says.
     pub fn new(mut child: Child) -> Result<Self> {
-        let stdout = keep(child.stdout().context("no stdout to read")?);
-        let stderr = keep(child.stderr().context("no stderr to read")?);
-        Ok(Captured { child, streams: Some([stdout, stderr]) })
+        let mut stdout = child.stdout().context("no stdout to read")?;
+        let stderr = child.stderr().context("no stderr to read")?;
+        let stdout = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // What was read before an error is worth showing.
+            let _ = stdout.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        Ok(Captured { child, stdout: Some(stdout), stderr: lines, said: Vec::new(), told: 0 })
+    }
+
+    /// The lines that it wrote on stderr since the last call.
+    pub fn news(&mut self) -> Vec<String> {
+        self.said.extend(self.stderr.try_iter());
+        let news = self.said[self.told..].to_vec();
+        self.told = self.said.len();
+        news
     }
 
     /// How it ended, once it has. The first time only.
     pub fn poll(&mut self) -> Result<Option<Said>> {
         let Some(code) = self.child.ended()? else { return Ok(None) };
-        let Some(streams) = self.streams.take() else { return Ok(None) };
-        let [stdout, stderr] = streams.map(|stream| stream.join().unwrap_or_default());
-        Ok(Some(Said { code, stdout, stderr }))
+        let Some(stdout) = self.stdout.take() else { return Ok(None) };
+        self.said.extend(self.stderr.iter());
+        Ok(Some(Said { code, stdout: stdout.join().unwrap_or_default(), stderr: self.said.join("\n") }))
     }
 
     /// The child, to end it.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
-}
-
-fn keep(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What was read before an error is worth showing.
-        let _ = stream.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }

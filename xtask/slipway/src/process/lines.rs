@@ -7,10 +7,20 @@ use anyhow::{Context as _, Result};
 
 use super::Child;
 
+/// What is heard of a program.
+pub enum Heard {
+    /// It printed a line.
+    Line(Line),
+    /// The process of this id has closed one of its two streams.
+    Closed(u32),
+}
+
 /// A line that a program printed.
 pub struct Line {
     /// The program's name here.
     pub source: String,
+    /// Its process id: one name may be of several processes in turn.
+    pub pid: u32,
     /// The line, without its end.
     pub text: String,
 }
@@ -18,23 +28,24 @@ pub struct Line {
 /// Readers of programs' output.
 pub struct Lines<T> {
     sender: Sender<T>,
-    wrap: fn(Line) -> T,
+    wrap: fn(Heard) -> T,
 }
 
 impl<T: Send + 'static> Lines<T> {
-    /// Sends each line, wrapped, to `sender`.
-    pub fn new(sender: Sender<T>, wrap: fn(Line) -> T) -> Self {
+    /// Sends what is heard, wrapped, to `sender`.
+    pub fn new(sender: Sender<T>, wrap: fn(Heard) -> T) -> Self {
         Lines { sender, wrap }
     }
 
     /// Reads what `child`, which was started with pipes, prints on both streams.
     pub fn read(&self, source: &str, child: &mut Child) -> Result<()> {
-        self.stream(source, child.stdout().context("no stdout to read")?);
-        self.stream(source, child.stderr().context("no stderr to read")?);
+        let pid = child.id();
+        self.stream(source, pid, child.stdout().context("no stdout to read")?);
+        self.stream(source, pid, child.stderr().context("no stderr to read")?);
         Ok(())
     }
 
-    fn stream(&self, source: &str, stream: impl Read + Send + 'static) {
+    fn stream(&self, source: &str, pid: u32, stream: impl Read + Send + 'static) {
         let source = source.to_owned();
         let (sender, wrap) = (self.sender.clone(), self.wrap);
         std::thread::spawn(move || {
@@ -43,9 +54,10 @@ impl<T: Send + 'static> Lines<T> {
             // Bytes, not UTF-8 text: whatever a program prints, its pipe is kept empty.
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
                 let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned();
-                let _ = sender.send(wrap(Line { source: source.clone(), text }));
+                let _ = sender.send(wrap(Heard::Line(Line { source: source.clone(), pid, text })));
                 bytes.clear();
             }
+            let _ = sender.send(wrap(Heard::Closed(pid)));
         });
     }
 }

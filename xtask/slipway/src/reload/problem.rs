@@ -10,17 +10,18 @@ use anyhow::{Context as _, Result};
 use crate::files;
 use crate::output::strip_color;
 
-/// Such a file. Empty means that all is well.
+/// How the names of such files begin.
+pub(super) const PROBLEM: &str = "problem-";
+
+/// Such a file. Empty or absent means that all is well.
 pub struct Problem {
     path: PathBuf,
 }
 
 impl Problem {
-    /// The one at `path`, emptied of what a killed run left there.
-    pub fn new(path: PathBuf) -> Result<Self> {
-        let problem = Problem { path };
-        problem.clear()?;
-        Ok(problem)
+    /// One in `folder`, of this process alone.
+    pub fn new(folder: &Path) -> Self {
+        Problem { path: folder.join(format!("{PROBLEM}{}", std::process::id())) }
     }
 
     /// Where it is.
@@ -28,15 +29,10 @@ impl Problem {
         &self.path
     }
 
-    /// Says what is wrong.
+    /// Says what is wrong; nothing, if all is well.
     pub fn say(&self, text: &str) -> Result<()> {
         let plain: Vec<String> = text.lines().map(strip_color).collect();
         self.write(&plain.join("\n"))
-    }
-
-    /// Says that all is well.
-    pub fn clear(&self) -> Result<()> {
-        self.write("")
     }
 
     /// Whole or not at all for who reads it, and not worth waiting for the disk. For this user only: a service's last
@@ -51,5 +47,11 @@ impl Problem {
             fs::rename(&fresh, &self.path)
         };
         write().with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Problem {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }

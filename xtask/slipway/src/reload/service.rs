@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use xshell::cmd;
 
+use super::problem::PROBLEM;
 use crate::net;
 use crate::process::{Child, Kind, Launcher, Leash, Start};
 
@@ -23,7 +24,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 const ADMIN: &str = "admin-";
 
 /// How long a probe may take.
-const PROBE: Duration = Duration::from_secs(2);
+const PROBE: Duration = Duration::from_millis(500);
 
 /// What a generation is started with.
 pub struct Generation<'a> {
@@ -74,15 +75,20 @@ impl Service {
         Ok(Service { child: launcher.start(start)?, admin })
     }
 
-    /// Whether `/readyz` answers 200; reports what it answers instead.
-    pub fn is_ready(&self, launcher: &Launcher<'_>) -> bool {
-        let detail = match net::get(&self.admin, "/readyz", PROBE) {
-            Ok(200) => return true,
-            Ok(status) => format!("/readyz answers {status}"),
-            Err(_) => "waiting for its admin socket".to_owned(),
+    /// Asks its `/readyz`.
+    ///
+    /// # Errors
+    /// What it answers instead of 200.
+    pub fn is_ready(&self, launcher: &Launcher<'_>) -> Result<(), String> {
+        let lack = match net::get(&self.admin, "/readyz", PROBE) {
+            Ok((200, _)) => return Ok(()),
+            Ok((status, body)) => {
+                format!("/readyz answers {status} {}", body.lines().next().unwrap_or_default())
+            }
+            Err(_) => "its admin socket does not answer".to_owned(),
         };
-        launcher.progress().working("ready", &detail);
-        false
+        launcher.progress().working("ready", lack.trim_end());
+        Err(lack)
     }
 
     /// Asks the service to finish what it has begun, and does not wait: see [`Retired::poll`]. `served` says whether it
@@ -141,13 +147,25 @@ pub fn admin_socket(folder: &Path, generation: usize) -> PathBuf {
     folder.join(format!("{ADMIN}{}-{generation}.sock", std::process::id()))
 }
 
-/// Removes the admin sockets in `folder` that nobody answers: those of killed runs.
+/// Removes what killed runs left in `folder`: admin sockets that nobody answers, and the problems beside them.
 pub fn clear_stale(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(ADMIN);
-        let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
-        if ours && UnixStream::connect(entry.path()).is_err_and(refused) {
-            let _ = fs::remove_file(entry.path());
+    let names = || {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect::<Vec<_>>()
+    };
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    for socket in names().iter().filter(|name| name.starts_with(ADMIN)) {
+        let path = folder.join(socket);
+        if UnixStream::connect(&path).is_err_and(refused) {
+            let _ = fs::remove_file(path);
+        }
+    }
+    let left = names();
+    for problem in left.iter().filter(|name| name.starts_with(PROBLEM)) {
+        // Another `dev` whose service has not started yet writes its own again.
+        let of = problem.replace(PROBLEM, ADMIN) + "-";
+        if !left.iter().any(|socket| socket.starts_with(&of)) {
+            let _ = fs::remove_file(folder.join(problem));
         }
     }
 }

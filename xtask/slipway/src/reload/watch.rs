@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use walkdir::{DirEntry, WalkDir};
 use xshell::cmd;
 
@@ -21,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_WHILE_SAVING: Duration = Duration::from_millis(10);
 /// How long nothing may change until what was saved counts as whole: an editor writes several files, git hundreds.
 const QUIET: Duration = Duration::from_millis(40);
+/// What goes on changing is reported all the same.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Tells one content of a path from another; none if nothing is there.
 type Stamp = Option<(i64, i64, u64, u64)>;
@@ -34,16 +35,15 @@ pub struct Watch {
     /// As they were when changes were last reported.
     reported: BTreeMap<PathBuf, Stamp>,
     folders: BTreeMap<PathBuf, Stamp>,
-    changed: Option<Instant>,
+    /// When the first and the last change was seen that is not reported yet.
+    changed: Option<(Instant, Instant)>,
     looked: Instant,
 }
 
 impl Watch {
-    /// Watches the files below `root` that git knows or would add, of those the ones at or below the paths `only`,
-    /// and `always`. What they are at this moment counts as seen.
-    pub fn new(launcher: &Launcher<'_>, root: &Path, only: &[String], always: &str) -> Result<Self> {
-        let mut only = only.to_vec();
-        only.push(always.to_owned());
+    /// Watches the files below `root` that git knows or would add, of those the ones at or below the paths `only`.
+    /// What they are at this moment counts as seen.
+    pub fn new(launcher: &Launcher<'_>, root: &Path, only: Vec<String>) -> Self {
         let mut watch = Watch {
             root: root.to_path_buf(),
             only,
@@ -55,7 +55,7 @@ impl Watch {
         };
         watch.list(launcher);
         watch.reported.clone_from(&watch.now);
-        Ok(watch)
+        watch
     }
 
     /// How long until [`Watch::look`] is worth a call.
@@ -73,7 +73,8 @@ impl Watch {
         self.looked = Instant::now();
         let moved = self.folders.iter().any(|(folder, stamp)| stamp_of(&self.root.join(folder)) != *stamp);
         self.compare(launcher, moved);
-        if self.changed.is_none_or(|since| since.elapsed() < QUIET) {
+        let Some((first, last)) = self.changed else { return Vec::new() };
+        if last.elapsed() < QUIET && first.elapsed() < LONGEST {
             return Vec::new();
         }
         self.changed = None;
@@ -86,19 +87,6 @@ impl Watch {
         changes
     }
 
-    /// Takes `file` as it is now: whoever changed it is no person.
-    pub fn accept(&mut self, launcher: &Launcher<'_>, file: &str) {
-        let file = Path::new(file);
-        let stamp = stamp_of(&self.root.join(file));
-        if self.now.get(file).copied().flatten() != stamp {
-            self.compare(launcher, true);
-        }
-        match self.now.get(file) {
-            Some(stamp) => drop(self.reported.insert(file.into(), *stamp)),
-            None => drop(self.reported.remove(file)),
-        }
-    }
-
     /// Sees whether anything is other than it was; `list` asks which files there are as well.
     fn compare(&mut self, launcher: &Launcher<'_>, list: bool) {
         let before = self.now.clone();
@@ -107,7 +95,8 @@ impl Watch {
             false => self.now.iter_mut().for_each(|(file, stamp)| *stamp = stamp_of(&self.root.join(file))),
         }
         if self.now != before {
-            self.changed = Some(Instant::now());
+            let first = self.changed.map_or(self.looked, |(first, _)| first);
+            self.changed = Some((first, self.looked));
         }
     }
 
@@ -118,8 +107,12 @@ impl Watch {
         let below: Vec<DirEntry> = roots.iter().flat_map(entries).collect();
         let relative = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).to_path_buf();
         // Before the files: what comes while they are listed has changed its folder by the next look.
-        let folders = below.iter().filter(|entry| entry.file_type().is_dir());
-        self.folders = folders.map(|entry| (relative(entry.path()), stamp_of(entry.path()))).collect();
+        let folders =
+            below.iter().filter(|entry| entry.file_type().is_dir()).map(|entry| relative(entry.path()));
+        // A path that is not there yet is waited for.
+        let folders: BTreeSet<PathBuf> = folders.chain(self.only.iter().map(PathBuf::from)).collect();
+        let stamped = |path: PathBuf| (path.clone(), stamp_of(&self.root.join(path)));
+        self.folders = folders.into_iter().map(stamped).collect();
         let only = &self.only;
         let listed = launcher
             .read(cmd!(launcher.shell, "git ls-files -z -co --exclude-standard -- {only...}"), Kind::Tool);
@@ -132,7 +125,14 @@ impl Watch {
             }
         };
         let files = files.into_iter().filter(|file| !is_draft(file));
-        self.now = files.map(|file| (file.clone(), stamp_of(&self.root.join(file)))).collect();
+        self.now = files.map(stamped).collect();
+        // Also of those that the walk above passes by, such as a module called `target`.
+        let parents: BTreeSet<PathBuf> =
+            self.now.keys().filter_map(|file| file.parent()).map(PathBuf::from).collect();
+        for folder in parents {
+            let path = self.root.join(&folder);
+            self.folders.entry(folder).or_insert_with(|| stamp_of(&path));
+        }
     }
 }
 

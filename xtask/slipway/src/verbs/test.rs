@@ -13,7 +13,7 @@ use crate::failure::{Code, Failure};
 use crate::migrations;
 use crate::output::count;
 use crate::postgres::{self, Cluster, Folder, Pool};
-use crate::process::{Kind, Launcher, Leash, Line, Lines, Start};
+use crate::process::{Heard, Kind, Launcher, Leash, Line, Lines, Start};
 use crate::secrets;
 
 #[derive(clap::Args, Default)]
@@ -149,12 +149,13 @@ pub(super) fn watch_some(
     context.screen.clear();
     let start = Start::new(command, Kind::Cargo, Leash::Group).masked(masked);
     let mut child = launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?;
-    let (sender, receiver) = channel::<Line>();
-    let lines = Lines::new(sender, |line| line);
+    let (sender, receiver) = channel::<Heard>();
+    let lines = Lines::new(sender, |heard| heard);
     lines.read("", &mut child)?;
     drop(lines);
     let passing = child.pass_signals_on()?;
-    for Line { text, .. } in receiver {
+    for heard in receiver {
+        let Heard::Line(Line { text, .. }) = heard else { continue };
         if see(&text) {
             context.screen.line(&text);
         }

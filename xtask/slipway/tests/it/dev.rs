@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use crate::case::{CONFIG, Case, Running, get, nothing_left};
+use crate::case::{CONFIG, Case, get, nothing_left};
+use crate::running::Running;
 
 pub const READY: &str = "ctrl-c stops";
 
@@ -112,6 +113,10 @@ fn a_service_that_never_gets_ready_is_heard_and_can_be_stopped() {
     let case = Case::with_service().file("xtask.toml", config("")).env("TINY_IS_SLOW", 1);
     let mut dev = case.start("dev");
     dev.until("listening on 127.0.0.1");
+    // Who opens the page in the meantime is told as well.
+    dev.until("not ready after 10.").until("save a file to try again");
+    let (status, text) = get(&url(&dev));
+    assert!(status == 503 && text.contains("/readyz answers 503"), "{text}");
     dev.signal("INT");
     assert_eq!(dev.end(), 0, "{}", dev.text);
     assert!(!dev.text.contains(READY), "{}", dev.text);

@@ -13,6 +13,7 @@ mod fences;
 mod mistakes;
 mod readme;
 mod reload;
+mod running;
 mod soak;
 mod stdin;
 mod test;

@@ -22,7 +22,7 @@ use clap::Subcommand;
 
 pub use self::server::downloads;
 pub(super) use self::server::with_server;
-pub(super) use self::status::standing;
+pub(super) use self::status::{findings, standing};
 
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};

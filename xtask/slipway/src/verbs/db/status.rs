@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
+use xshell::cmd;
 
 use crate::context::{Context, Repository};
 use crate::migrations::{self, Finding, Migration, Row, Standing};
 use crate::postgres::Cluster;
+use crate::process::{Kind, Launcher};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask db status --json")]
@@ -69,7 +71,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         next(context, "cargo xtask db upgrade-server");
     }
     if let Some(standing) = &standing {
-        show(context, &repository, standing);
+        show(context, &repository, standing)?;
     }
     if !invalid.is_empty() {
         screen.failed("indexes", &format!("{} invalid: {}", invalid.len(), invalid.join(", ")), None);
@@ -104,26 +106,39 @@ pub(in crate::verbs) fn standing(repository: &Repository, cluster: &Cluster) -> 
     Standing::of(files, &folder, &rows)
 }
 
+/// What of them does not agree, and the way out.
+pub(in crate::verbs) fn findings(
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    standing: &Standing,
+) -> Vec<Finding> {
+    let is_committed =
+        |file: &str| launcher.read(cmd!(launcher.shell, "git cat-file -e HEAD:./{file}"), Kind::Tool).is_ok();
+    standing.findings(&repository.migrations_typed(), is_committed)
+}
+
 fn invalid_indexes(repository: &Repository, cluster: &Cluster) -> Result<Vec<String>> {
     let Some(mut database) = cluster.connect(repository.name())? else { return Ok(Vec::new()) };
     Ok(database.query(migrations::INVALID_INDEXES)?.into_iter().flatten().flatten().collect())
 }
 
 /// What is pending, what does not agree, and the way out.
-fn show(context: &Context, repository: &Repository, standing: &Standing) {
+fn show(context: &Context, repository: &Repository, standing: &Standing) -> Result<()> {
     let screen = &context.screen;
     let pending: Vec<&str> = standing.pending.iter().map(|one| one.file.as_str()).collect();
     if !pending.is_empty() {
         screen.failed("migrations", &format!("{} pending: {}", pending.len(), pending.join(", ")), None);
         next(context, "cargo xtask db migrate");
     }
-    for Finding { state, files, way } in standing.findings(&repository.migrations_typed()) {
+    let launcher = context.launcher(&repository.workspace.root)?;
+    for Finding { state, files, ways, .. } in findings(repository, &launcher, standing) {
         screen.failed("migrations", &format!("{} {state}: {}", files.len(), files.join(", ")), None);
-        next(context, &way);
+        ways.iter().for_each(|way| next(context, way));
     }
     if standing.is_sound() && standing.pending.is_empty() {
         screen.done("migrations", &format!("{} applied, none pending", standing.applied.len()), None);
     }
+    Ok(())
 }
 
 fn next(context: &Context, way: &str) {

@@ -1,12 +1,13 @@
 //! A save on its way to the page: build → migrate → start → swap. The old generation serves until the new one is
 //! ready, and goes on serving when any step fails.
 //!
-//! One step at a time, none of which blocks: [`Cycle::turn`] looks how far it is.
+//! One step at a time: [`Cycle::turn`] looks how far it is, and waits for nothing that may take long.
 
 mod asked;
+mod generations;
 mod refuse;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,26 +15,22 @@ use anyhow::Result;
 
 use super::events::Events;
 use super::port::Port;
-use super::refusal::Refusal;
+use super::refusal::{MIGRATE, Refusal};
 use super::shown::Shown;
 use crate::context::{Context, Repository};
 use crate::migrations::{self, Report};
 use crate::output::seconds;
 use crate::postgres::Cluster;
 use crate::process::{Child, Launcher};
-use crate::reload::{Build, Built, Generation, Page, Problem, Retired, Service, Watch, admin_socket};
+use crate::reload::{Build, Built, Page, Problem, Retired, Service, Watch};
 use crate::secrets::Values;
 use crate::verbs::db;
 use crate::workspace::CONFIG_FILE;
 
 /// The pause between two looks at a step that goes on.
 const PAUSE: Duration = Duration::from_millis(2);
-/// After this long a generation that is not ready is worth a line.
-const LATE: Duration = Duration::from_secs(10);
 /// How many of the last lines of a service that died are shown on the page.
 const LAST_LINES: usize = 40;
-/// What cargo may write while it builds.
-const LOCK: &str = "Cargo.lock";
 /// How many changed files are named.
 const NAMED: usize = 3;
 
@@ -88,17 +85,28 @@ pub struct Cycle<'a> {
     /// Answers while no service does.
     page: Option<Page>,
     generations: usize,
-    /// The hash of the migrations that were applied last.
-    migrated: Option<String>,
+    /// What was built, and does not serve yet: it could not be migrated, or not be started.
+    waiting: Option<PathBuf>,
+    /// The demo data were loaded, or need not be.
+    loaded: bool,
     /// It was said that the generation that starts is not ready yet.
     late: bool,
+    /// When the generation that starts was asked last.
+    asked: Instant,
     /// The next build is started even if it made nothing new.
     forced: bool,
-    /// The URL was shown.
+    /// The first generation is ready, and was announced.
     announced: bool,
+    /// The URL was shown, be it that of a page of ours.
+    url_shown: bool,
     /// From the first URL or the first failure on, steps are lines with their time.
     dated: bool,
-    last_lines: VecDeque<String>,
+    /// What is wrong: the step that failed.
+    trouble: Option<String>,
+    /// What is wrong with xtask.toml, which nothing else mends.
+    config_trouble: Option<String>,
+    /// What each service printed last, by its process id.
+    last_lines: HashMap<u32, VecDeque<String>>,
     browser: Option<Child>,
 }
 
@@ -125,12 +133,17 @@ impl<'a> Cycle<'a> {
             retired: Vec::new(),
             page: None,
             generations: 0,
-            migrated: None,
+            waiting: None,
+            loaded: false,
             late: false,
+            asked: parts.started,
             forced: false,
             announced: false,
+            url_shown: false,
             dated: false,
-            last_lines: VecDeque::new(),
+            trouble: None,
+            config_trouble: None,
+            last_lines: HashMap::new(),
             browser: None,
         }
     }
@@ -159,38 +172,21 @@ impl<'a> Cycle<'a> {
                 Some(built) => self.built(built)?,
                 None => self.step = Step::Build(build),
             },
-            Step::Migrate(mut run, next) => match run.poll()? {
-                Some(report) => self.migrated(report, next)?,
-                None => self.step = Step::Migrate(run, next),
-            },
+            Step::Migrate(mut run, next) => {
+                let report = run.poll()?;
+                // When it has failed, all that it said is shown.
+                run.news()
+                    .iter()
+                    .filter(|_| report.is_none())
+                    .for_each(|line| self.say(MIGRATE, &format!("· {line}")));
+                match report {
+                    Some(report) => self.migrated(report, next)?,
+                    None => self.step = Step::Migrate(run, next),
+                }
+            }
             Step::Start(service, next) => self.starting(service, next)?,
         }
         self.look_at_services()
-    }
-
-    fn look_at_services(&mut self) -> Result<()> {
-        let mut still = Vec::new();
-        for mut retired in std::mem::take(&mut self.retired) {
-            match retired.poll()? {
-                None => still.push(retired),
-                Some(code) if code == 0 || !retired.served => {}
-                Some(code) => {
-                    self.say(
-                        self.repository.name(),
-                        &format!("✗ the old one ended with code {code}: it lost requests"),
-                    );
-                }
-            }
-        }
-        self.retired = still;
-        if self.browser.as_mut().map(Child::ended).transpose()?.flatten().is_some_and(|code| code != 0) {
-            self.say("open", &format!("✗ no browser was found for {}", self.port.url()));
-            self.browser = None;
-        }
-        let Some(serving) = &mut self.serving else { return Ok(()) };
-        let Some(code) = serving.service.ended()? else { return Ok(()) };
-        self.serving = None;
-        self.refuse_end(code)
     }
 
     /// Files were saved.
@@ -203,7 +199,8 @@ impl<'a> Cycle<'a> {
         }
         self.dated = true;
         self.say("change", &names.join(", "));
-        if changes.iter().any(|path| path == Path::new(CONFIG_FILE)) && !self.read_config()? {
+        let config = changes.iter().any(|path| path == Path::new(CONFIG_FILE));
+        if config && !self.read_config()? && changes.len() == 1 {
             return Ok(());
         }
         self.build()
@@ -224,7 +221,6 @@ impl<'a> Cycle<'a> {
 
     /// A build has ended.
     pub fn built(&mut self, built: Result<Built>) -> Result<()> {
-        self.watch.accept(self.parts.launcher, LOCK);
         let built = match built {
             Ok(built) => built,
             Err(error) => return self.refuse(&Refusal::of("build", &error)),
@@ -241,48 +237,52 @@ impl<'a> Cycle<'a> {
         }
         let same =
             |serving: &Serving| serving.binary == built.binary && serving.stamp == stamp(&built.binary);
-        if self.forced || !self.serving.as_ref().is_some_and(same) {
-            return self.migrate(Some(built.binary));
-        }
-        if migrations::hash(&self.repository.migrations()).ok() != self.migrated {
-            return self.migrate(None);
-        }
-        self.say("swap", "· nothing that the service is made of has changed");
-        self.problem.clear()
+        self.waiting = (!self.serving.as_ref().is_some_and(same)).then(|| built.binary.clone());
+        let binary = if self.forced { Some(built.binary) } else { self.waiting.clone() };
+        self.migrate(binary, false)
     }
 
-    /// Applies pending migrations with `binary`, or with the one that serves. Where their files are as they were, it
-    /// goes on at once.
-    fn migrate(&mut self, binary: Option<PathBuf>) -> Result<()> {
+    /// Applies pending migrations with `binary`, which is started then, or with the one that serves. `asked` says that
+    /// somebody wants to hear of it.
+    fn migrate(&mut self, binary: Option<PathBuf>, asked: bool) -> Result<()> {
         let Parts { launcher, .. } = self.parts;
         let next = Next { binary, since: Instant::now() };
-        let hash = migrations::hash(&self.repository.migrations());
-        if next.binary.is_some() && !self.forced && hash.as_ref().ok() == self.migrated.as_ref() {
-            return self.start(next);
-        }
-        let standing = match hash.and_then(|_| db::standing(&self.repository, &self.cluster)) {
+        let standing = match db::standing(&self.repository, &self.cluster) {
             Ok(standing) => standing,
-            Err(error) => return self.refuse(&Refusal::of("migrate", &error)),
+            Err(error) => return self.refuse(&Refusal::of(MIGRATE, &error)),
         };
-        let findings = standing.findings(&self.repository.migrations_typed());
+        let findings = if standing.is_sound() {
+            Vec::new()
+        } else {
+            db::findings(&self.repository, launcher, &standing)
+        };
         if standing.is_refused() {
-            return self.refuse(&Refusal::of_findings(&findings));
+            return self.refuse(&Refusal::of_findings(&findings, standing.pending.first()));
         }
-        for finding in findings.iter().filter(|_| standing.unfinished.is_empty()) {
-            self.say(
-                "migrate",
-                &format!("· {} {}: {}", finding.files.join(", "), finding.state, finding.way),
-            );
+        let folder = self.repository.migrations();
+        if let Some(empty) = standing.pending.iter().find(|one| migrations::is_empty(&folder, one)) {
+            return self.refuse(&Refusal::of_empty(empty));
+        }
+        let idle = standing.pending.is_empty() && standing.unfinished.is_empty();
+        for finding in findings.iter().filter(|_| idle && (asked || next.binary.is_some())) {
+            self.say(MIGRATE, &format!("· {}: {}", finding.sentence(), finding.ways.join(", ")));
+        }
+        if idle && self.loaded && !asked {
+            if next.binary.is_some() {
+                return self.start(next);
+            }
+            self.say("swap", "· nothing that the service is made of has changed");
+            self.settle();
+            return Ok(());
         }
         let Some(with) = next.binary.as_ref().or(self.serving.as_ref().map(|serving| &serving.binary)) else {
-            self.say("migrate", "✗ nothing is built yet");
+            self.say(MIGRATE, "✗ nothing is built yet");
             return Ok(());
         };
         let url = self.cluster.url(self.repository.name());
-        let run = migrations::Run::start(launcher, with, &url, &self.repository.migrations());
-        match run {
+        match migrations::Run::start(launcher, with, &url, &folder) {
             Ok(run) => self.step = Step::Migrate(run, next),
-            Err(error) => return self.refuse(&Refusal::of("migrate", &error)),
+            Err(error) => return self.refuse(&Refusal::of(MIGRATE, &error)),
         }
         Ok(())
     }
@@ -295,15 +295,15 @@ impl<'a> Cycle<'a> {
         });
         let (report, loaded) = match done {
             Ok(done) => done,
-            Err(error) => return self.refuse(&Refusal::of("migrate", &error)),
+            Err(error) => return self.refuse(&Refusal::of(MIGRATE, &error)),
         };
-        self.migrated = migrations::hash(&self.repository.migrations()).ok();
+        self.loaded = true;
         if self.dated {
             for migration in &report.applied {
-                self.say("migrate", &format!("✓ {}.sql {} ms", migration.name, migration.ms));
+                self.say(MIGRATE, &format!("✓ {}.sql {} ms", migration.name, migration.ms));
             }
             if loaded {
-                self.say("migrate", "✓ demo data loaded");
+                self.say(MIGRATE, "✓ demo data loaded");
             }
         } else {
             shown.migrations(report.applied.len(), loaded, next.since.elapsed());
@@ -312,70 +312,11 @@ impl<'a> Cycle<'a> {
             return self.start(next);
         }
         if report.applied.is_empty() {
-            self.say("migrate", "✓ nothing was pending");
+            self.say(MIGRATE, "✓ nothing was pending");
         }
-        self.problem.clear()
-    }
-
-    /// Starts a generation beside the one that serves.
-    fn start(&mut self, next: Next) -> Result<()> {
-        let Parts { launcher, events, .. } = self.parts;
-        let Some(binary) = next.binary.clone() else { return Ok(()) };
-        if let Some(page) = self.page.take() {
-            page.stop();
+        if self.trouble.as_deref() == Some(MIGRATE) {
+            self.settle();
         }
-        self.generations += 1;
-        self.late = false;
-        self.last_lines.clear();
-        let generation = Generation {
-            binary,
-            listener: &self.port.listener,
-            admin: admin_socket(&self.repository.workspace.short, self.generations),
-            problem: self.problem.path().to_path_buf(),
-            database_url: self.cluster.url(self.repository.name()),
-            values: &self.values.values,
-            masked: &self.values.masked,
-            declared: self.repository.config.secrets.names.keys().cloned().collect(),
-        };
-        let mut service = Service::start(launcher, generation)?;
-        events.lines.read(self.repository.name(), &mut service.child)?;
-        self.step = Step::Start(service, next);
-        Ok(())
-    }
-
-    fn starting(&mut self, mut service: Service, next: Next) -> Result<()> {
-        if let Some(code) = service.ended()? {
-            return self.refuse_end(code);
-        }
-        if service.is_ready(self.parts.launcher) {
-            return self.swap(service, next);
-        }
-        if !self.late && next.since.elapsed() > LATE {
-            self.late = true;
-            let text = format!("not ready after {}: its /readyz does not say 200", seconds(LATE));
-            self.say(self.repository.name(), &format!("· {text}"));
-            self.problem.say(&format!("{}: {text}", self.repository.name()))?;
-        }
-        self.step = Step::Start(service, next);
-        Ok(())
-    }
-
-    /// The new generation answers; the old one finishes what it has begun.
-    fn swap(&mut self, service: Service, next: Next) -> Result<()> {
-        let Parts { shown, events, started, .. } = self.parts;
-        let binary = next.binary.unwrap_or_default();
-        let (stamp, clock) = (stamp(&binary), events.clock());
-        let old = self.serving.replace(Serving { service, binary, stamp, clock });
-        self.retired.extend(old.map(|old| old.service.retire(true)));
-        self.problem.clear()?;
-        self.forced = false;
-        if self.announced {
-            self.say("swap", &format!("✓ {:.2}s", next.since.elapsed().as_secs_f64()));
-        } else {
-            let values = self.values.values.len();
-            shown.ready(&self.repository, &self.cluster, &self.port, values, started.elapsed());
-        }
-        (self.announced, self.dated) = (true, true);
         Ok(())
     }
 }
@@ -383,4 +324,12 @@ impl<'a> Cycle<'a> {
 /// When a file was written.
 fn stamp(path: &Path) -> Option<std::time::SystemTime> {
     std::fs::metadata(path).and_then(|found| found.modified()).ok()
+}
+
+/// What `dev` watches: what xtask.toml says, and that itself, and the demo data.
+pub fn watch(repository: &Repository, launcher: &Launcher<'_>) -> Watch {
+    let Repository { workspace, config } = repository;
+    let demo = config.dev.demo_data.iter().map(|file| file.get_ref().clone());
+    let only = config.dev.watch.get_ref().iter().cloned().chain([CONFIG_FILE.to_owned()]).chain(demo);
+    Watch::new(launcher, &workspace.root, only.collect())
 }

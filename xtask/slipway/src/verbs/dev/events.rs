@@ -1,5 +1,6 @@
 //! What happens while the service runs: lines, ctrl-c, the end of a child.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,10 +14,10 @@ use xshell::cmd;
 use super::keys::{self, Key};
 use crate::output::Screen;
 use crate::postgres::{Cluster, Folder};
-use crate::process::{Kind, Launcher, Line, Lines};
+use crate::process::{Heard, Kind, Launcher, Line, Lines};
 use crate::workspace::Env;
 
-/// How long the last words of programs that ended may take to arrive.
+/// How long the last words of a program that ended may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 pub enum Event {
@@ -24,6 +25,8 @@ pub enum Event {
     Line(Line),
     /// Ctrl-C, a hang-up or SIGTERM.
     Asked,
+    /// The process of this id has closed one of its streams.
+    Closed(u32),
     /// Some child has ended.
     ChildEnded,
     /// Somebody typed a key and enter.
@@ -37,6 +40,8 @@ pub struct Events {
     pub lines: Lines<Event>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
+    /// Whose streams were closed: twice, once all is heard.
+    closed: RefCell<Vec<u32>>,
     stopping: Arc<AtomicBool>,
     /// Seconds that local time is ahead of UTC.
     offset: i64,
@@ -46,7 +51,9 @@ impl Events {
     pub fn listen(env: &Env, launcher: &Launcher<'_>) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // The second one ends this process at once, whatever it waits for.
             signal_hook::flag::register_conditional_default(signal, stopping.clone())
+                .and_then(|_| signal_hook::flag::register(signal, stopping.clone()))
                 .context("cannot handle signals")?;
         }
         let (sender, receiver) = channel();
@@ -64,8 +71,12 @@ impl Events {
         if env.stdin_terminal {
             keys::read(sender.clone());
         }
-        let lines = Lines::new(sender.clone(), Event::Line);
-        Ok(Events { lines, sender, receiver, stopping, offset: offset(launcher) })
+        let lines = Lines::new(sender.clone(), |heard| match heard {
+            Heard::Line(line) => Event::Line(line),
+            Heard::Closed(pid) => Event::Closed(pid),
+        });
+        let (closed, offset) = (RefCell::default(), offset(launcher));
+        Ok(Events { lines, sender, receiver, closed, stopping, offset })
     }
 
     /// From here on, once: says when the server of `folder` has ended.
@@ -80,7 +91,11 @@ impl Events {
 
     /// The next event, if one comes in time.
     pub fn within(&self, limit: Duration) -> Option<Event> {
-        self.receiver.recv_timeout(limit).ok()
+        let event = self.receiver.recv_timeout(limit).ok();
+        if let Some(Event::Closed(pid)) = event {
+            self.closed.borrow_mut().push(pid);
+        }
+        event
     }
 
     /// From here on a second ctrl-c ends this process at once, and on their leashes its children.
@@ -96,7 +111,7 @@ impl Events {
     }
 
     /// Shows a line with its time and its source.
-    pub fn show(&self, screen: &Screen, Line { source, text }: &Line) {
+    pub fn show(&self, screen: &Screen, Line { source, text, .. }: &Line) {
         self.say(screen, source, text);
     }
 
@@ -105,15 +120,17 @@ impl Events {
         screen.line(&format!("{} {source:<9} {text}", self.clock()));
     }
 
-    /// The last words of a program that has ended. What else happens meanwhile comes next.
-    pub fn last_words(&self) -> Vec<Line> {
+    /// What the process `pid`, which has ended, printed and is not heard yet. What else happens meanwhile comes next.
+    pub fn last_words(&self, pid: u32) -> Vec<Line> {
+        let is_closed = || self.closed.borrow().iter().filter(|closed| **closed == pid).count() == 2;
         let (mut lines, mut others) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + LAST_WORDS;
-        while Instant::now() < deadline
-            && let Some(event) = self.within(Duration::from_millis(20))
+        while !is_closed()
+            && let Some(event) = self.within(deadline.saturating_duration_since(Instant::now()))
         {
             match event {
                 Event::Line(line) => lines.push(line),
+                Event::Closed(_) => {}
                 other => others.push(other),
             }
         }
@@ -123,7 +140,14 @@ impl Events {
 
     /// Shows what was printed and not shown yet. Readers may still be at it, so it waits a moment for more.
     pub fn show_remaining(&self, screen: &Screen) {
-        self.last_words().iter().for_each(|line| self.show(screen, line));
+        let deadline = Instant::now() + LAST_WORDS;
+        while Instant::now() < deadline
+            && let Some(event) = self.within(Duration::from_millis(20))
+        {
+            if let Event::Line(line) = event {
+                self.show(screen, &line);
+            }
+        }
     }
 }
 

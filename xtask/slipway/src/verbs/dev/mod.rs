@@ -33,9 +33,8 @@ use super::db;
 use crate::context::Context;
 use crate::output::seconds;
 use crate::postgres::{Cluster, Left};
-use crate::reload::{Build, Problem, Watch, clear_stale};
+use crate::reload::{Build, Problem, clear_stale};
 use crate::secrets;
-use crate::workspace::CONFIG_FILE;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask dev\n\n\
@@ -51,14 +50,13 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
     let launcher = context.launcher(&repository.workspace.root)?;
     let shown = Shown::new(context, &repository);
     // Before cargo reads the files: what is saved while it works is built afterwards.
-    let only = repository.config.dev.watch.get_ref();
-    let watch = Watch::new(&launcher, &repository.workspace.root, only, CONFIG_FILE)?;
+    let watch = cycle::watch(&repository, &launcher);
     // cargo works while the server starts.
     let build = Build::start(&launcher, repository.name(), context.screen.color())?;
     let cluster = db::open(context, &repository, &launcher)?;
     shown.postgres(&repository, &cluster, started.elapsed());
     clear_stale(&repository.workspace.short);
-    let problem = Problem::new(repository.workspace.state.join("problem"))?;
+    let problem = Problem::new(&repository.workspace.short);
     let built = build.finish(&launcher);
 
     let values =
@@ -81,6 +79,7 @@ pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
             Event::ServerEnded(false) => {
                 context.screen.failed("postgres", "was stopped: cargo xtask db start", None);
             }
+            Event::Closed(_) => {}
             Event::ChildEnded => processes.look(&context.screen)?,
         }
     }

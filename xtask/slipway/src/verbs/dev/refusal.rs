@@ -1,9 +1,14 @@
 //! Why a save does not reach the page, for the terminal and for the page.
 
+use std::time::Duration;
+
 use crate::failure::Failure;
-use crate::migrations::Finding;
-use crate::output::count;
+use crate::migrations::{Finding, Migration};
+use crate::output::{count, seconds};
 use crate::reload::errors;
+
+/// The step that applies migrations, as lines name it.
+pub const MIGRATE: &str = "migrate";
 
 #[derive(Default)]
 pub struct Refusal {
@@ -36,17 +41,33 @@ impl Refusal {
         Refusal { source, what: failure.what.clone(), way, ..Refusal::default() }
     }
 
-    /// Files and database do not agree.
-    pub fn of_findings(findings: &[Finding]) -> Self {
-        let line = |finding: &Finding| format!("{} {}", finding.files.join(", "), finding.state);
-        let what = findings.first().map(line).unwrap_or_default();
-        let first = findings.first().map(|finding| labelled("next", &finding.way));
-        let others = findings
-            .iter()
-            .skip(1)
-            .flat_map(|other| [labelled("also", &line(other)), labelled("next", &other.way)]);
+    /// Files and database do not agree, so what is pending cannot be applied.
+    pub fn of_findings(findings: &[Finding], pending: Option<&Migration>) -> Self {
+        let sentence = findings.first().map(Finding::sentence).unwrap_or_default();
+        let what = match pending {
+            Some(pending) => format!("{} waits: {sentence}", pending.file),
+            None => sentence,
+        };
+        let next =
+            |finding: &Finding| finding.ways.iter().map(|way| labelled("next", way)).collect::<Vec<_>>();
+        let first = findings.first().map(next).unwrap_or_default();
+        let others = findings.iter().skip(1);
+        let others =
+            others.flat_map(|other| [vec![labelled("also", &other.sentence())], next(other)].concat());
         let way = first.into_iter().chain(others).collect::<Vec<_>>().join("\n");
-        Refusal { source: "migrate".to_owned(), what, way, ..Refusal::default() }
+        Refusal { source: MIGRATE.to_owned(), what, way, ..Refusal::default() }
+    }
+
+    /// A migration that nothing was written into yet.
+    pub fn of_empty(empty: &Migration) -> Self {
+        let what = format!("{} has no statement yet: write it, and save", empty.file);
+        Refusal { source: MIGRATE.to_owned(), what, ..Refusal::default() }
+    }
+
+    /// The service was started `waits` ago, and is not ready: it `lack`s that.
+    pub fn late(service: &str, waits: Duration, lack: &str) -> Self {
+        let what = format!("not ready after {}: {}", seconds(waits), lack.trim_end());
+        Refusal { source: service.to_owned(), what, ..Refusal::default() }
     }
 
     /// The service ended by itself; `heard` is what it printed last.

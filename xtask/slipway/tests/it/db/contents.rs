@@ -31,6 +31,7 @@ fn status_tells_edited_late_foreign_and_unfinished_migrations_and_broken_indexes
         .file("app/migrations/0001_links.sql", "select 1;")
         .file("app/migrations/0002_edited.sql", "select 'after';")
         .file("app/migrations/0003_late.sql", "select 3;")
+        .file("app/migrations/0005_cut_off.sql", "select 5;")
         .file("app/migrations/0009_next.sql", "select 9;")
         .file("app/migrations/notes.sql", "select 0;");
     let rows = [
@@ -48,7 +49,7 @@ fn status_tells_edited_late_foreign_and_unfinished_migrations_and_broken_indexes
         "1 pending: 0009_next.sql",
         "next      cargo xtask db migrate",
         "1 edited after they were applied: 0002_edited.sql",
-        "next      git checkout app/migrations/0002_edited.sql",
+        "next      cargo xtask db reset",
         "1 out of order, a later one is applied: 0003_late.sql",
         "next      git mv app/migrations/0003_late.sql app/migrations/0010_late.sql",
         "1 from another branch: 0004_of_the_other_branch.sql",

@@ -1,12 +1,38 @@
 //! r, m, o and q, typed in a terminal.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::in_order;
 use crate::case::Case;
 use crate::dev::{READY, config};
+
+/// A terminal, and the person in front of it.
+pub struct Terminal(OwnedFd);
+
+impl Terminal {
+    pub fn new() -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        Terminal(terminal)
+    }
+
+    /// The end that a program has.
+    pub fn other_end(&self) -> File {
+        let name = ptsname(&self.0, Vec::new()).unwrap().into_string().unwrap();
+        File::options().read(true).write(true).open(name).unwrap()
+    }
+
+    pub fn press(&self, key: &str) {
+        let mut keyboard = File::from(self.0.try_clone().unwrap());
+        keyboard.write_all(format!("{key}\n").as_bytes()).unwrap();
+    }
+}
 
 #[test]
 fn each_key_does_what_the_screen_says() {
@@ -18,16 +44,10 @@ fn each_key_does_what_the_screen_says() {
     let browser = case.root().join("bin/xdg-open");
     std::fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", case.root().join("bin").display(), std::env::var("PATH").unwrap());
-    // A terminal of its own, and this program as the one that has it.
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let case = case.env("PATH", path).wrap(&["setsid", "--ctty", "--wait"]);
-    let mut dev =
-        case.start_on(std::fs::File::options().read(true).write(true).open(name).unwrap(), &["dev"]);
-    let mut keyboard = std::fs::File::from(terminal);
-    let mut press = |key: &str| keyboard.write_all(format!("{key}\n").as_bytes()).unwrap();
+    let terminal = Terminal::new();
+    let case = case.env("PATH", path);
+    let mut dev = case.start_in(terminal.other_end(), &["dev"]);
+    let press = |key: &str| terminal.press(key);
     dev.until("r rebuild · m migrate · o open · q quit, then enter").until(READY);
     let url = crate::dev::url(&dev);
     dev.text.clear();
@@ -39,8 +59,10 @@ fn each_key_does_what_the_screen_says() {
     dev.until("migrate   ✓ nothing was pending");
     press("o");
     let opened = case.root().join("opened");
+    let started = Instant::now();
     while !std::fs::read_to_string(&opened).is_ok_and(|text| text == format!("{url}\n")) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(started.elapsed() < Duration::from_secs(30), "no browser was asked");
+        std::thread::sleep(Duration::from_millis(5));
     }
     dev.text.clear();
     press("help");

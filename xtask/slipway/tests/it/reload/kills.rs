@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use super::served;
-use crate::case::{Case, Running, get, nothing_left};
+use super::{SLOW_MIGRATION, served, until_it_migrates};
+use crate::case::{Case, get, nothing_left};
 use crate::dev::{READY, config, url};
+use crate::running::Running;
 
 /// Brings a running `dev` into the middle of a step.
 type Bring = fn(Case, &mut Running, &str) -> Case;
@@ -17,14 +18,10 @@ fn while_it_builds(case: Case, dev: &mut Running, _: &str) -> Case {
 }
 
 fn while_it_migrates(case: Case, dev: &mut Running, _: &str) -> Case {
-    let case = case.file("app/migrations/0002_slow.sql", "create table slow (); select pg_sleep(30)");
+    let case = case.file("app/migrations/0002_slow.sql", SLOW_MIGRATION);
     case.edit("src/main.rs", "\"tiny\"", "\"next\"");
     dev.until("build     ✓ ");
-    // The migration has begun: it holds its table.
-    let begun = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
-    while case.run_words(&["db", "psql", "--", "-XqAtc", begun]).stdout.trim() != "1" {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    until_it_migrates(&case);
     // What the user would do next: nothing that this test is about.
     case.file("app/migrations/0002_slow.sql", "create table slow ()")
 }
@@ -81,12 +78,12 @@ fn in_the_middle_of_each_step() {
         dev.until(READY);
         assert_eq!(get(&url(&dev)).0, 200, "step {number}");
         assert_eq!(get(&format!("{}/problem", url(&dev))).1, "", "step {number}");
-        // Of the sockets only the one in use is there.
+        // Of sockets and problems only those in use are there.
         let state = std::path::PathBuf::from(case.status("data")).ancestors().nth(2).unwrap().to_path_buf();
-        let sockets = std::fs::read_dir(state).unwrap().flatten();
-        let sockets =
-            sockets.filter(|entry| entry.file_name().to_string_lossy().starts_with("admin-")).count();
-        assert_eq!(sockets, 1, "step {number}");
+        let names = std::fs::read_dir(state).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ours = names.filter(|name| name.starts_with("admin-") || name.starts_with("problem-"));
+        assert_eq!(ours.count(), 2, "step {number}");
         case.run("db status").code(0).says(&["none pending"]);
         dev.signal("INT");
         assert_eq!(dev.end(), 0, "{}", dev.text);

@@ -1,8 +1,9 @@
 //! Migrations on the way of a save: applied with the new binary before the swap, explained where they cannot be.
 
+use super::keys::Terminal;
 use super::{answers, in_order, served};
 use crate::case::{Case, get};
-use crate::dev::config;
+use crate::dev::{READY, config, url};
 
 fn case() -> Case {
     Case::with_service()
@@ -44,17 +45,39 @@ fn one_that_fails_keeps_the_old_version() {
 }
 
 #[test]
+fn one_without_a_statement_waits_until_it_is_written() {
+    let case = case();
+    let (mut dev, url) = served(&case);
+    case.run("db new notes").code(0);
+    dev.until("migrate   ✗ 0003_notes.sql has no statement yet: write it, and save; the build of");
+    assert_eq!(get(&url).1, "tiny");
+    let case = case.file("app/migrations/0003_notes.sql", "create table notes (slug text)");
+    dev.until("migrate   ✓ 0003_notes.sql");
+    case.run("db status").code(0).says(&["3 applied, none pending"]);
+    answers(&format!("{url}/problem"), "");
+}
+
+#[test]
 fn an_edited_one_is_explained_with_the_way_out() {
     let case = case();
+    let git = |words: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
+        let mut command = std::process::Command::new("git");
+        assert!(command.arg("-C").arg(case.root()).args(identity).args(words).status().unwrap().success());
+    };
+    git(&["init", "-q"]);
+    git(&["add", "app"]);
+    git(&["commit", "-qm", "one"]);
     let (mut dev, url) = served(&case);
     let case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text, count int)");
     case.edit("src/main.rs", "\"tiny\"", "\"with counts\"");
-    dev.until("db reset");
+    dev.until("next   cargo xtask db reset");
     in_order(
         &dev.text,
         &[
-            "migrate   ✗ 0002_clicks.sql edited after they were applied; the build of",
-            "next   git checkout app/migrations/0002_clicks.sql, and a new file: cargo xtask db new; or db reset",
+            "migrate   ✗ 0002_clicks.sql was edited after it was applied; the build of",
+            "next   git checkout app/migrations/0002_clicks.sql",
+            "next   cargo xtask db reset",
         ],
     );
     assert_eq!(get(&url).1, "tiny");
@@ -62,6 +85,31 @@ fn an_edited_one_is_explained_with_the_way_out() {
     let _case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text)");
     dev.until("swap      ✓ ");
     answers(&url, "with counts");
+}
+
+#[test]
+fn what_was_built_is_started_by_m_when_its_migration_can_be_applied() {
+    let terminal = Terminal::new();
+    let case = case();
+    let mut dev = case.start_in(terminal.other_end(), &["dev"]);
+    dev.until(READY);
+    let url = url(&dev);
+    dev.text.clear();
+    case.edit("src/main.rs", "\"tiny\"", "\"with notes\"");
+    let case = case
+        .file("app/migrations/0003_notes.sql", "create table notes (at int); insert into other values (1)");
+    dev.until("does not exist");
+    // m alone does not make it well.
+    dev.text.clear();
+    terminal.press("m");
+    dev.until("does not exist");
+    assert!(get(&format!("{url}/problem")).1.contains("does not exist"));
+    // What it lacked is there now: no file was saved.
+    case.run_words(&["db", "psql", "--", "-qc", "create table other (at int)"]).code(0);
+    terminal.press("m");
+    dev.until("migrate   ✓ 0003_notes.sql").until("swap      ✓ ");
+    answers(&url, "with notes");
+    answers(&format!("{url}/problem"), "");
 }
 
 #[test]
@@ -73,7 +121,7 @@ fn one_that_came_late_is_explained_with_its_new_name() {
     in_order(
         &dev.text,
         &[
-            "migrate   ✗ 0001_links.sql out of order",
+            "migrate   ✗ 0001_links.sql is out of order",
             "next   git mv app/migrations/0001_links.sql app/migrations/0003_links.sql",
         ],
     );
@@ -90,10 +138,16 @@ fn one_of_another_branch_is_named_and_stops_only_new_ones() {
     let case = case.without("app/migrations/0002_clicks.sql");
     case.edit("src/main.rs", "\"tiny\"", "\"of main\"");
     dev.until("swap      ✓ ");
-    in_order(&dev.text, &["migrate   · 0002_clicks.sql from another branch: cargo xtask db reset", "swap"]);
+    in_order(
+        &dev.text,
+        &["migrate   · 0002_clicks.sql of another branch is applied: cargo xtask db reset", "swap"],
+    );
     answers(&url, "of main");
     dev.text.clear();
     let _case = case.file("app/migrations/0003_notes.sql", "create table notes ()");
     dev.until("keeps serving").until("db reset");
-    in_order(&dev.text, &["migrate   ✗ 0002_clicks.sql from another branch; the build of"]);
+    in_order(
+        &dev.text,
+        &["migrate   ✗ 0003_notes.sql waits: 0002_clicks.sql of another branch is applied; the build of"],
+    );
 }

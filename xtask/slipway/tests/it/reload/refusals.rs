@@ -11,8 +11,8 @@ fn what_does_not_build_is_shown_as_rustc_shows_it_while_the_old_version_serves()
     let case = Case::with_service().file("xtask.toml", config(""));
     let (mut dev, url) = served(&case);
     case.edit("src/main.rs", BROKEN.0, BROKEN.1);
-    dev.until("keeps serving");
-    in_order(&dev.text, &["error[E0308]", "--> src/main.rs:", "build     ✗ 1 error; the build of "]);
+    dev.until("--> src/main.rs:");
+    in_order(&dev.text, &["build     ✗ 1 error; the build of ", "error[E0308]", "--> src/main.rs:"]);
     assert_eq!(get(&url), (200, "tiny".to_owned()));
     let problem = get(&format!("{url}/problem")).1;
     assert!(problem.contains("error[E0308]") && !problem.contains('\x1b'), "{problem}");
@@ -27,7 +27,7 @@ fn a_first_build_that_fails_is_answered_by_a_page_until_it_is_mended() {
     case.edit("src/main.rs", BROKEN.0, BROKEN.1);
     let mut dev = case.start("dev");
     dev.until("save a file to try again");
-    in_order(&dev.text, &["error[E0308]", "build     ✗ 1 error", "open "]);
+    in_order(&dev.text, &["build     ✗ 1 error", "error[E0308]", "open "]);
     let (status, text) = get(&url(&dev));
     assert!(
         status == 503 && text.starts_with("tiny: 1 error") && text.contains("--> src/main.rs:"),

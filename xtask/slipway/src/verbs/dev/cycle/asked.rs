@@ -9,7 +9,6 @@ use super::super::refusal::Refusal;
 use super::{Cycle, Parts, Step};
 use crate::config::Config;
 use crate::postgres::Cluster;
-use crate::reload::Watch;
 use crate::secrets;
 use crate::verbs::db;
 use crate::workspace::CONFIG_FILE;
@@ -25,7 +24,7 @@ impl Cycle<'_> {
             }
             Key::Migrate if matches!(self.step, Step::Idle) => {
                 self.dated = true;
-                self.migrate(None)?;
+                self.migrate(self.waiting.clone(), true)?;
             }
             Key::Migrate => self.say("migrate", "· a change is on its way, and its migrations with it"),
             Key::Open => self.browser = Some(self.port.open(self.parts.launcher)?),
@@ -50,17 +49,23 @@ impl Cycle<'_> {
         let config = match Config::read(&self.repository.workspace.root) {
             Ok(config) => config,
             Err(error) => {
-                self.refuse(&Refusal::of(CONFIG_FILE, &error))?;
+                let refusal = Refusal::of(CONFIG_FILE, &error);
+                self.config_trouble = Some(refusal.text());
+                self.refuse(&refusal)?;
                 return Ok(false);
             }
         };
+        self.config_trouble = None;
         if self.repository.config.take(config) {
             self.say("change", "· some of xtask.toml takes effect with the next `cargo xtask dev` only");
         }
         let new = &self.repository.config;
         self.values = secrets::development(&new.secrets, |name| context.env.var(name).map(str::to_owned));
-        let root = &self.repository.workspace.root;
-        self.watch = Watch::new(launcher, root, new.dev.watch.get_ref(), CONFIG_FILE)?;
+        if !self.values.missing.is_empty() {
+            let names = self.values.missing.join(", ");
+            self.say("change", &format!("· no development value in xtask.toml [secrets.names]: {names}"));
+        }
+        self.watch = super::watch(&self.repository, launcher);
         self.forced = true;
         Ok(true)
     }
@@ -81,7 +86,6 @@ impl Cycle<'_> {
         if let Some(page) = self.page {
             page.stop();
         }
-        self.problem.clear()?;
         Ok((code, self.cluster))
     }
 }
