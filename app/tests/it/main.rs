@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bad_configuration;
 mod bad_requests;
+mod browser;
 mod clients;
 mod configuration;
 mod database;
