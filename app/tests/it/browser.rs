@@ -90,6 +90,12 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // By itself it takes its own children along, and writes no more into its profile.
+        let _ = self.hears.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
