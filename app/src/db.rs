@@ -1,6 +1,7 @@
 //! The connections to PostgreSQL that requests share.
 
 use crate::failure::Failure;
+use crate::probes::Readiness;
 use crate::secrets::Secret;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -29,17 +30,18 @@ pub fn options(url: &Secret) -> Result<PgConnectOptions, Failure> {
 
 /// A pool that connects when first needed, so that the service starts while its database is down.
 ///
-/// sqlx would ask each connection whether it lives before each use; that halves the throughput of a redirect. Only a
-/// rested one is asked here.
+/// sqlx would ask each connection whether it lives before each use; that halves the throughput of a redirect. Here only
+/// one is asked that rested, or that is older than the last loss of the database: it will have been lost, too.
 #[must_use]
-pub fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
+pub fn pool(options: PgConnectOptions, max_connections: u32, readiness: Readiness) -> PgPool {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
+        .before_acquire(move |connection, meta| {
+            let is_doubtful = meta.idle_for > TRUSTED || readiness.was_lost_within(meta.age);
             Box::pin(async move {
-                if meta.idle_for > TRUSTED {
+                if is_doubtful {
                     connection.ping().await?;
                 }
                 Ok(true)

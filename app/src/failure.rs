@@ -4,6 +4,7 @@ use crate::migrate::MigrationFailure;
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Why a sub-command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum Failure {
     /// The migrations could not be read or applied.
     #[error(transparent)]
     Migration(#[from] MigrationFailure),
+    /// The drain took longer than it may.
+    #[error("requests were still open after {} s, and were cut", .0.as_secs_f64())]
+    Cut(Duration),
     /// A probe was answered with "no", or not at all.
     #[error("{0}")]
     Probe(String),
@@ -52,7 +56,7 @@ impl Failure {
             | Self::OpenWithoutToken(_)
             | Self::LogLevel(_)
             | Self::NotAListener(_) => 2,
-            Self::Bind { .. } | Self::Runtime(_) | Self::Migration(_) | Self::Probe(_) => 1,
+            Self::Bind { .. } | Self::Runtime(_) | Self::Migration(_) | Self::Cut(_) | Self::Probe(_) => 1,
         }
     }
 
@@ -72,6 +76,7 @@ impl Failure {
             Self::OpenWithoutToken(_) => Some("set EDIT_TOKEN, or listen on 127.0.0.1"),
             Self::LogLevel(_) => Some("set it like info or info,sqlx=warn"),
             Self::NotAListener(_) => Some("give an address, such as --listen 127.0.0.1:8080"),
+            Self::Cut(_) => Some("where they need longer, set DRAIN_DEADLINE"),
             Self::Bind { .. } | Self::Runtime(_) | Self::Migration(_) | Self::Probe(_) => None,
         }
     }

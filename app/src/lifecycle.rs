@@ -25,7 +25,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The configuration is refused, or an address cannot be bound. A database that is down is no error: the service is
-/// not ready until it answers.
+/// not ready until it answers. Requests that outlived the drain were cut.
 pub async fn serve(config: Serve) -> Result<(), Failure> {
     if config.edit_token.as_ref().is_some_and(|token| token.expose().is_empty()) {
         return Err(Failure::EmptyEditToken);
@@ -44,7 +44,7 @@ pub async fn serve(config: Serve) -> Result<(), Failure> {
     let _admin_socket = serve_probes(&config.admin_listen, probes).await?;
     tokio::spawn(readiness.clone().watch(options.clone()));
 
-    let pool = db::pool(options, config.database_max_connections);
+    let pool = db::pool(options, config.database_max_connections, readiness.clone());
     let clicks = Arc::new(Clicks::default());
     tokio::spawn(Clicks::keep_writing(clicks.clone(), pool.clone()));
 
@@ -64,14 +64,17 @@ pub async fn serve(config: Serve) -> Result<(), Failure> {
     let waits_for = (config.listen == Listen::Inherited).then_some(readiness);
     let gate = Gate::new(listener, waits_for, stop.clone()).map_err(Failure::NotAListener)?;
     tracing::info!("listening on {address}");
-    serve_public(gate, router, stop, config.drain_deadline).await;
+    let served = serve_public(gate, router, stop, config.drain_deadline).await;
     close(&clicks, &pool).await;
     tracing::info!("stopped");
-    Ok(())
+    served
 }
 
 /// Serves until the drain is over, which may take as long as `deadline`.
-async fn serve_public(gate: Gate, router: Router, stop: Stop, deadline: Duration) {
+///
+/// # Errors
+/// Requests were still open then: ending the process cuts them, and whoever asked it to end should know.
+async fn serve_public(gate: Gate, router: Router, stop: Stop, deadline: Duration) -> Result<(), Failure> {
     let drained = stop.clone();
     let server = axum::serve(gate, router)
         .with_graceful_shutdown(async move { drained.reached(Phase::Draining).await });
@@ -80,8 +83,8 @@ async fn serve_public(gate: Gate, router: Router, stop: Stop, deadline: Duration
         sleep(deadline).await;
     };
     tokio::select! {
-        _ = server => {}
-        () = too_long => tracing::warn!("requests were still open after {} s", deadline.as_secs_f64()),
+        _ = server => Ok(()),
+        () = too_long => Err(Failure::Cut(deadline)),
     }
 }
 

@@ -75,7 +75,7 @@ async fn end(sender: watch::Sender<Phase>, delay: Duration) {
         sleep(delay).await;
     }
     sender.send_replace(Phase::Closed);
-    tracing::info!("stopping: no new connections");
+    tracing::debug!("stopping: no new connections");
     sleep(LAME_DUCK).await;
     sender.send_replace(Phase::Draining);
     tracing::info!("stopping: requests may finish");

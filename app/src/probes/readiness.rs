@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -27,6 +27,8 @@ struct Found {
     answers: Option<bool>,
     /// What the migrations were like; `None` before they could be read.
     schema: Option<Schema>,
+    /// When it answered no more, the last time.
+    lost: Option<Instant>,
 }
 
 impl Found {
@@ -60,6 +62,12 @@ impl Readiness {
         self.0.borrow().ready()
     }
 
+    /// Whether the database has gone away in the last `age`.
+    #[must_use]
+    pub fn was_lost_within(&self, age: Duration) -> bool {
+        self.0.borrow().lost.is_some_and(|lost| lost.elapsed() < age)
+    }
+
     /// Waits until the service is ready, and returns at once if it is.
     pub async fn first(&self) {
         // The error says that the sender is gone; `self` holds it.
@@ -78,12 +86,15 @@ impl Readiness {
             };
             connection = match answer {
                 Ok((open, schema)) => {
-                    self.note(Found { answers: Some(true), schema: Some(schema) }, None);
+                    let lost = self.0.borrow().lost;
+                    self.note(Found { answers: Some(true), schema: Some(schema), lost }, None);
                     Some(open)
                 }
                 Err(error) => {
-                    let schema = self.0.borrow().schema.clone();
-                    self.note(Found { answers: Some(false), schema }, Some(&error));
+                    let Found { answers, schema, lost } = self.0.borrow().clone();
+                    // Of an outage the first moment counts: what was opened since then is good.
+                    let lost = if answers == Some(false) { lost } else { Some(Instant::now()) };
+                    self.note(Found { answers: Some(false), schema, lost }, Some(&error));
                     None
                 }
             };

@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::service::{BINARY, NOBODY, Service};
+use sqlx::Executor;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
@@ -47,4 +48,23 @@ async fn only_this_user_may_open_the_admin_socket() {
     assert_eq!(mode & 0o777, 0o600);
     // The probes are not on the public listener, where these names are reserved.
     assert_eq!(service.get("/livez").send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn connections_of_before_an_outage_are_not_handed_out_after_it() {
+    let database = Database::new().await;
+    let mut service = Service::start(&database).await;
+    service.put("wiki", "https://example.com/").send().await.unwrap();
+    // What `cargo xtask db reset` or a failover does to those that were open.
+    database
+        .connect()
+        .await
+        .execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+        .await
+        .unwrap();
+    service.wait_for_log("not ready: the database does not answer").await;
+    service.wait_for("/readyz", 200).await;
+    for _ in 0..8 {
+        assert_eq!(service.get("/wiki").send().await.unwrap().status(), 307);
+    }
 }

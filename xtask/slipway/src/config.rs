@@ -198,24 +198,29 @@ impl Config {
         Ok(config)
     }
 
-    /// Becomes `new`, but for what a running `dev` cannot change; gives whether `new` changes that.
-    pub fn take(&mut self, mut new: Config) -> bool {
-        let fixed = |config: &Config| {
-            let Config { service, postgres, dev, .. } = config;
-            let Download { forbidden, url, version } = postgres.download.get_ref();
-            let texts =
-                [&postgres.bin, url, version].map(|text| text.as_ref().map(|text| text.get_ref().clone()));
-            let versions = postgres.versions.get_ref().clone();
-            let processes = dev.processes.iter();
-            let processes: Vec<_> =
-                processes.map(|(name, run)| (name.clone(), run.get_ref().clone())).collect();
-            (service.name.get_ref().clone(), *service.port.get_ref(), versions, *forbidden, texts, processes)
+    /// Becomes `new`, but for what a running `dev` cannot change; gives the tables in which `new` changes that.
+    pub fn take(&mut self, mut new: Config) -> Vec<&'static str> {
+        let service =
+            |config: &Config| (config.service.name.get_ref().clone(), *config.service.port.get_ref());
+        let postgres = |config: &Config| {
+            let Postgres { versions, bin, download, .. } = &config.postgres;
+            let Download { forbidden, url, version } = download.get_ref();
+            let texts = [bin, url, version].map(|text| text.as_ref().map(|text| text.get_ref().clone()));
+            (versions.get_ref().clone(), *forbidden, texts)
         };
-        let differs = fixed(self) != fixed(&new);
+        let processes = |config: &Config| {
+            let named = config.dev.processes.iter();
+            named.map(|(name, run)| (name.clone(), run.get_ref().clone())).collect::<Vec<_>>()
+        };
+        let later = [
+            ("[service]", service(self) != service(&new)),
+            ("[postgres]", postgres(self) != postgres(&new)),
+            ("[dev.processes]", processes(self) != processes(&new)),
+        ];
         std::mem::swap(&mut self.service, &mut new.service);
         std::mem::swap(&mut self.postgres, &mut new.postgres);
         *self = Config { service: new.service, postgres: new.postgres, ..new };
-        differs
+        later.into_iter().filter_map(|(table, differs)| differs.then_some(table)).collect()
     }
 
     fn check(&self, text: &str) -> Result<()> {

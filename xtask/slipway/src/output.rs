@@ -116,6 +116,17 @@ impl Screen {
         }
     }
 
+    /// A text that may begin with a mark, which is painted.
+    pub fn marked(&self, text: &str) -> String {
+        let colors = [("✓", "32"), ("✗", "31"), ("·", "2")];
+        let found =
+            colors.into_iter().find_map(|(mark, color)| Some((mark, color, text.strip_prefix(mark)?)));
+        match found {
+            Some((mark, color, rest)) => format!("{}{rest}", self.paint(color, mark)),
+            None => text.to_owned(),
+        }
+    }
+
     /// One line as it is.
     pub fn line(&self, text: &str) {
         self.spinner.suspend(|| {

@@ -60,10 +60,7 @@ impl Run {
     pub fn poll(&mut self) -> Result<Option<Result<Report>>> {
         let Some(Said { code, stdout, stderr }) = self.0.poll()? else { return Ok(None) };
         if code != 0 {
-            let why =
-                if stderr.trim().is_empty() { format!("`migrate` ended with code {code}") } else { stderr };
-            let failure = Failure::new(Code::Failed, "the database was not migrated");
-            return Ok(Some(Err(failure.why(tail(why.trim(), 12)).into())));
+            return Ok(Some(Err(refused(code, &stderr).into())));
         }
         let report = serde_json::from_str(&stdout);
         Ok(Some(report.with_context(|| format!("the service's `migrate --json` said {stdout:?}"))))
@@ -77,6 +74,20 @@ impl Run {
     /// Ends it: what it has begun is rolled back as soon as the server sees that, what it has done stays.
     pub fn cancel(mut self) -> Result<()> {
         self.0.child().stop(&[(Signal::TERM, GRACE)]).map(drop)
+    }
+}
+
+/// Why the service did not migrate. Its errors have the form of ours: what it waited for, `error: why`, `  next  what`.
+fn refused(code: u8, stderr: &str) -> Failure {
+    let failure = Failure::new(Code::Failed, "the database was not migrated");
+    let Some((_, why)) = stderr.rsplit_once("error: ") else {
+        let said =
+            if stderr.trim().is_empty() { format!("it ended with code {code}") } else { stderr.to_owned() };
+        return failure.why(tail(said.trim(), 12));
+    };
+    match why.split_once("\n  next  ") {
+        Some((why, next)) => failure.why(why.trim()).next(next.trim()),
+        None => failure.why(why.trim()),
     }
 }
 
@@ -173,11 +184,11 @@ pub fn is_empty(folder: &Path, migration: &Migration) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with("--"))
 }
 
-/// Makes the file of a new, empty migration below `folder`, numbered after the last one.
-pub fn create(folder: &Path, what: &str) -> Result<PathBuf> {
+/// Makes the file of a new, empty migration below `folder`, numbered after the last one and after `taken`.
+pub fn create(folder: &Path, what: &str, taken: i64) -> Result<PathBuf> {
     let name = name(what)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let last = files(folder)?.last().map_or(0, |migration| migration.version);
+    let last = files(folder)?.last().map_or(0, |migration| migration.version).max(taken);
     let path = folder.join(format!("{:04}_{name}.sql", last + 1));
     let text =
         format!("-- {what}: forward only. One change that the version before this one can live with.\n");
@@ -206,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let folder = folder.path().join("migrations");
         for expected in ["0001_links.sql", "0002_links.sql"] {
-            assert_eq!(create(&folder, "links")?, folder.join(expected));
+            assert_eq!(create(&folder, "links", 0)?, folder.join(expected));
         }
         fs::write(folder.join("0002_other.sql"), "")?;
         let twice = files(&folder).map_err(|error| error.to_string());
@@ -216,7 +227,8 @@ mod tests {
         );
         fs::remove_file(folder.join("0002_other.sql"))?;
         fs::write(folder.join("0041_gap.sql"), "")?;
-        assert_eq!(create(&folder, "Add notes")?, folder.join("0042_add_notes.sql"));
+        assert_eq!(create(&folder, "Add notes", 0)?, folder.join("0042_add_notes.sql"));
+        assert_eq!(create(&folder, "more", 50)?, folder.join("0051_more.sql"));
         Ok(())
     }
 

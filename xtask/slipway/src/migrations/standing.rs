@@ -45,6 +45,13 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The name of its file.
+    fn file(&self) -> String {
+        format!("{:04}_{}.sql", self.version, self.description.replace(' ', "_"))
+    }
+}
+
 /// How the files and a database stand to each other. Every list is in the order of the numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -54,6 +61,8 @@ pub struct Standing {
     pub pending: Vec<Migration>,
     /// Applied, and the file was changed since.
     pub edited: Vec<Migration>,
+    /// Not applied, though another one of the same number is: of another branch.
+    pub taken: Vec<Migration>,
     /// Not applied, though a later one is: the service refuses to apply it.
     pub out_of_order: Vec<Migration>,
     /// Applied, and without a file here: of another branch.
@@ -90,15 +99,18 @@ impl Standing {
         let mut standing = Standing::default();
         let newest = rows.iter().filter(|row| row.success).map(|row| row.version).max();
         for row in rows {
-            let name = || format!("{:04}_{}.sql", row.version, row.description.replace(' ', "_"));
             if !files.iter().any(|file| file.version == row.version) {
-                standing.other_branch.push(name());
-            } else if !row.success {
-                standing.unfinished.push(name());
+                standing.other_branch.push(row.file());
+            } else if !row.success && files.iter().any(|file| file.file == row.file()) {
+                standing.unfinished.push(row.file());
             }
         }
         for file in files {
             match rows.iter().find(|row| row.version == file.version) {
+                Some(row) if file.file != row.file() => {
+                    standing.other_branch.push(row.file());
+                    standing.taken.push(file);
+                }
                 Some(row) if !row.success => {}
                 Some(row) if row.checksum == checksum(&folder.join(&file.file))? => {
                     standing.applied.push(file)
@@ -117,18 +129,22 @@ impl Standing {
     /// `is_committed` says whether git has such a file.
     pub fn findings(&self, folder: &str, is_committed: impl Fn(&str) -> bool) -> Vec<Finding> {
         let names = |list: &[Migration]| list.iter().map(|one| one.file.clone()).collect::<Vec<_>>();
-        let reset = || "cargo xtask db reset".to_owned();
+        let reset = || "cargo xtask db reset      (the development data go)".to_owned();
         let edited = self.edited.first().map(|one| format!("{folder}/{}", one.file)).unwrap_or_default();
         let back = format!("git checkout {edited}      (and a new file: cargo xtask db new)");
         let edited = if is_committed(&edited) { vec![back, reset()] } else { vec![reset()] };
-        let files = [&self.applied, &self.pending, &self.edited, &self.out_of_order];
-        let last = files.into_iter().flatten().map(|one| one.version).max().unwrap_or(0);
-        let renumber = self.out_of_order.iter().map(|one| {
-            let rest = one.file.split_once('_').map_or("", |(_, rest)| rest);
-            format!("git mv {folder}/{} {folder}/{:04}_{rest}", one.file, last + 1)
-        });
-        let renumber = renumber.take(1).collect();
-        let other = vec![format!("{}      (or switch back to that branch)", reset())];
+        let next = self.newest() + 1;
+        let renumber = |list: &[Migration]| {
+            let one = list.first().map(|one| {
+                let (from, rest) =
+                    (format!("{folder}/{}", one.file), one.file.split_once('_').map_or("", |it| it.1));
+                let mv = if is_committed(&from) { "git mv" } else { "mv" };
+                format!("{mv} {from} {folder}/{next:04}_{rest}")
+            });
+            one.into_iter().collect::<Vec<_>>()
+        };
+        let (late, taken) = (renumber(&self.out_of_order), renumber(&self.taken));
+        let other = vec!["cargo xtask db reset      (or switch back to that branch)".to_owned()];
         let again = vec!["cargo xtask db migrate".to_owned()];
         let all = [
             (
@@ -139,7 +155,15 @@ impl Standing {
             (
                 ["is out of order, a later one is applied", "out of order, a later one is applied"],
                 names(&self.out_of_order),
-                renumber,
+                late,
+            ),
+            (
+                [
+                    "has the number of another one, which is applied",
+                    "with the number of another one, which is applied",
+                ],
+                names(&self.taken),
+                taken,
             ),
             (["of another branch is applied", "from another branch"], self.other_branch.clone(), other),
             (["was begun and not finished", "begun and not finished"], self.unfinished.clone(), again),
@@ -151,17 +175,30 @@ impl Standing {
     /// Whether the service would refuse to migrate. A database that is only ahead of the files can still be served; a
     /// migration that was begun and not finished is the service's own to judge.
     pub fn is_refused(&self) -> bool {
-        let newest = [&self.applied, &self.pending].into_iter().flatten().map(|one| one.version).max();
+        let newest = self.files().map(|one| one.version).max();
         let gap = |name: &String| super::number(name) < newest;
         let behind = !self.pending.is_empty() && !self.other_branch.is_empty();
         let gap = self.other_branch.iter().any(gap);
-        !self.edited.is_empty() || !self.out_of_order.is_empty() || behind || gap
+        let files = [&self.edited, &self.out_of_order, &self.taken].into_iter().any(|list| !list.is_empty());
+        files || behind || gap
+    }
+
+    /// The files that are here.
+    fn files(&self) -> impl Iterator<Item = &Migration> {
+        [&self.applied, &self.pending, &self.edited, &self.out_of_order, &self.taken].into_iter().flatten()
+    }
+
+    /// The highest number that a file or the database has.
+    pub fn newest(&self) -> i64 {
+        let foreign = self.other_branch.iter().chain(&self.unfinished).filter_map(|name| super::number(name));
+        self.files().map(|one| one.version).chain(foreign).max().unwrap_or(0)
     }
 
     /// Whether files and database agree, but for what is pending.
     pub fn is_sound(&self) -> bool {
-        let Standing { edited, out_of_order, other_branch, unfinished, .. } = self;
-        edited.is_empty() && out_of_order.is_empty() && other_branch.is_empty() && unfinished.is_empty()
+        let Standing { edited, out_of_order, other_branch, unfinished, taken, .. } = self;
+        let files = [edited, out_of_order, taken].into_iter().all(Vec::is_empty);
+        files && other_branch.is_empty() && unfinished.is_empty()
     }
 }
 
@@ -187,7 +224,14 @@ mod tests {
         }
         let row = |version: i64, success: bool, text: &str| Row {
             version,
-            description: "some work".to_owned(),
+            description: match version {
+                1 => "a",
+                2 => "b",
+                3 => "c",
+                4 => "cut",
+                _ => "some work",
+            }
+            .to_owned(),
             success,
             checksum: Sha384::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
         };
@@ -204,8 +248,13 @@ mod tests {
         assert_eq!(standing.edited, files[2..3]);
         assert_eq!(standing.pending, files[4..]);
         assert_eq!(standing.other_branch, ["0005_some_work.sql", "0006_some_work.sql"]);
-        assert_eq!(standing.unfinished, ["0004_some_work.sql"]);
+        assert_eq!(standing.unfinished, ["0004_cut.sql"]);
         assert!(!standing.is_sound());
+        // Another file of that number was applied.
+        let other = Row { description: "other".to_owned(), ..row(2, true, "0002_b.sql") };
+        let taken = Standing::of(files[..2].to_vec(), folder.path(), &[row(1, true, "0001_a.sql"), other])?;
+        assert!(taken.taken == files[1..2] && taken.edited.is_empty() && taken.is_refused());
+        assert_eq!(taken.other_branch, ["0002_other.sql"]);
         // A gap is refused, a database that is only ahead is not.
         let of = |files: &[Migration], rows: &[Row]| Standing::of(files.to_vec(), folder.path(), rows);
         let (a, c) = (row(1, true, "0001_a.sql"), row(3, true, "0003_c.sql"));

@@ -122,6 +122,11 @@ pub struct Retired {
 }
 
 impl Retired {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.service.child.id()
+    }
+
     /// Its exit code, once it has ended; it is killed when that takes too long.
     pub fn poll(&mut self) -> Result<Option<u8>> {
         match self.service.ended()? {

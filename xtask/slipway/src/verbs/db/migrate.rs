@@ -65,7 +65,9 @@ fn dry_run(context: &Context, repository: &Repository, launcher: &Launcher<'_>) 
         for migration in &report.applied {
             context.screen.done("tried", &format!("{} {} ms", migration.name, migration.ms), None);
         }
-        fact += &format!(": a copy of {} took them", repository.name());
+        if !report.applied.is_empty() {
+            fact += &format!(": a copy of {} took them", repository.name());
+        }
     }
     context.screen.done("migrations", &fact, Some(started.elapsed()));
     Ok(ExitCode::SUCCESS)
@@ -89,7 +91,7 @@ fn on_a_copy(
     let dropped = cluster.drop(&copy);
     let report = tried.map_err(|error| match error.downcast::<Failure>() {
         Ok(failure) => {
-            let what = format!("{name} is as it was; tried on a copy, {}", failure.what);
+            let what = format!("a copy of {name} was not migrated; {name} itself is as it was");
             Failure { what, ..failure }.into()
         }
         Err(error) => error,

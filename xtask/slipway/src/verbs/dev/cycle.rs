@@ -18,7 +18,7 @@ use super::port::Port;
 use super::refusal::{MIGRATE, Refusal};
 use super::shown::Shown;
 use crate::context::{Context, Repository};
-use crate::migrations::{self, Report};
+use crate::migrations::{self, Report, Standing};
 use crate::output::seconds;
 use crate::postgres::Cluster;
 use crate::process::{Child, Launcher};
@@ -30,7 +30,7 @@ use crate::workspace::CONFIG_FILE;
 /// The pause between two looks at a step that goes on.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How many of the last lines of a service that died are shown on the page.
-const LAST_LINES: usize = 40;
+const LAST_LINES: usize = 200;
 /// How many changed files are named.
 const NAMED: usize = 3;
 
@@ -103,6 +103,8 @@ pub struct Cycle<'a> {
     dated: bool,
     /// What is wrong: the step that failed.
     trouble: Option<String>,
+    /// How files and database stood when a migration was refused.
+    stuck: Option<Standing>,
     /// What is wrong with xtask.toml, which nothing else mends.
     config_trouble: Option<String>,
     /// What each service printed last, by its process id.
@@ -142,6 +144,7 @@ impl<'a> Cycle<'a> {
             url_shown: false,
             dated: false,
             trouble: None,
+            stuck: None,
             config_trouble: None,
             last_lines: HashMap::new(),
             browser: None,
@@ -174,6 +177,7 @@ impl<'a> Cycle<'a> {
             },
             Step::Migrate(mut run, next) => {
                 let report = run.poll()?;
+                self.parts.launcher.progress().working("migrate", "");
                 // When it has failed, all that it said is shown.
                 run.news()
                     .iter()
@@ -186,6 +190,7 @@ impl<'a> Cycle<'a> {
             }
             Step::Start(service, next) => self.starting(service, next)?,
         }
+        self.look_at_database()?;
         self.look_at_services()
     }
 
@@ -199,6 +204,12 @@ impl<'a> Cycle<'a> {
         }
         self.dated = true;
         self.say("change", &names.join(", "));
+        let folder = self.repository.migrations();
+        for stray in migrations::strays(&folder) {
+            if changes.iter().any(|path| self.repository.workspace.root.join(path) == folder.join(&stray)) {
+                self.say(MIGRATE, &format!("· {stray} has no number at its start: it is never applied"));
+            }
+        }
         let config = changes.iter().any(|path| path == Path::new(CONFIG_FILE));
         if config && !self.read_config()? && changes.len() == 1 {
             return Ok(());
@@ -249,7 +260,7 @@ impl<'a> Cycle<'a> {
         let next = Next { binary, since: Instant::now() };
         let standing = match db::standing(&self.repository, &self.cluster) {
             Ok(standing) => standing,
-            Err(error) => return self.refuse(&Refusal::of(MIGRATE, &error)),
+            Err(error) => return self.refuse(&Refusal::without_server(&error)),
         };
         let findings = if standing.is_sound() {
             Vec::new()

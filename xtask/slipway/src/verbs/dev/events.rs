@@ -117,7 +117,7 @@ impl Events {
 
     /// [`Events::show`] for a line of our own.
     pub fn say(&self, screen: &Screen, source: &str, text: &str) {
-        screen.line(&format!("{} {source:<9} {text}", self.clock()));
+        screen.line(&format!("{} {source:<9} {}", self.clock(), screen.marked(text)));
     }
 
     /// What the process `pid`, which has ended, printed and is not heard yet. What else happens meanwhile comes next.

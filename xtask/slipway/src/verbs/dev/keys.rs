@@ -27,7 +27,7 @@ pub enum Key {
 
 impl Key {
     fn of(line: &str) -> Option<Self> {
-        match line.trim() {
+        match line.trim().to_lowercase().as_str() {
             "" => None,
             "r" => Some(Key::Rebuild),
             "m" => Some(Key::Migrate),

@@ -38,8 +38,9 @@ use crate::secrets;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask dev\n\n\
-    Save a file: it is built while the old version serves, migrated, started on the same socket, and takes over\n\
-    when it is ready. What does not build or start changes nothing, and is shown here and on the page.\n\n\
+    Save a file: it is built while the old version serves; new migrations are\n\
+    applied; the new version starts on the same socket and takes over when it is\n\
+    ready. What does not build or start is shown here and on the page.\n\n\
     In a terminal: r rebuild, m migrate, o open, q quit, then enter.\n\
     Ctrl-C stops the service, and PostgreSQL with its last user; the data stay.")]
 pub struct Args {}

@@ -22,6 +22,8 @@ pub struct Refusal {
     pub heard: String,
     /// Why, and what to do about it, a line each.
     pub way: String,
+    /// Nothing is wrong: somebody is at it.
+    pub is_mild: bool,
 }
 
 impl Refusal {
@@ -61,7 +63,14 @@ impl Refusal {
     /// A migration that nothing was written into yet.
     pub fn of_empty(empty: &Migration) -> Self {
         let what = format!("{} has no statement yet: write it, and save", empty.file);
-        Refusal { source: MIGRATE.to_owned(), what, ..Refusal::default() }
+        Refusal { source: MIGRATE.to_owned(), what, is_mild: true, ..Refusal::default() }
+    }
+
+    /// The database could not be asked how it stands.
+    pub fn without_server(error: &anyhow::Error) -> Self {
+        let what = format!("PostgreSQL does not answer: {error}");
+        let way = labelled("next", "cargo xtask db start");
+        Refusal { source: MIGRATE.to_owned(), what, way, ..Refusal::default() }
     }
 
     /// The service was started `waits` ago, and is not ready: it `lack`s that.
@@ -70,18 +79,23 @@ impl Refusal {
         Refusal { source: service.to_owned(), what, ..Refusal::default() }
     }
 
-    /// The service ended by itself; `heard` is what it printed last.
-    pub fn ended(service: &str, code: u8, heard: String) -> Self {
-        let way = labelled("next", "save a file, or type r: it is started again");
+    /// The service ended by itself; `heard` is what it printed last. `typed` says that keys are read.
+    pub fn ended(service: &str, code: u8, heard: String, typed: bool) -> Self {
+        let key = if typed { ", or type r" } else { "" };
+        let way = labelled("next", &format!("save a file{key}: it is started again"));
         let what = format!("ended with code {code}");
         Refusal { source: service.to_owned(), what, heard, way, ..Refusal::default() }
     }
 
     /// All of it, for the page.
     pub fn text(&self) -> String {
-        let head = format!("{}: {}", self.source, self.what);
-        let parts = [head, self.said.clone(), self.heard.clone(), self.way.clone()];
-        parts.into_iter().filter(|part| !part.trim().is_empty()).collect::<Vec<_>>().join("\n\n")
+        format!("{}: {}\n\n{}", self.source, self.what, self.body()).trim_end().to_owned()
+    }
+
+    /// What comes below its line.
+    pub fn body(&self) -> String {
+        let parts = [&self.said, &self.heard, &self.way].into_iter().filter(|part| !part.trim().is_empty());
+        parts.map(String::as_str).collect::<Vec<_>>().join("\n\n")
     }
 }
 

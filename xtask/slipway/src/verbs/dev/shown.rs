@@ -92,10 +92,8 @@ impl<'a> Shown<'a> {
         if self.context.env.stdin_terminal {
             screen.line(&format!("  {}", keys::HELP));
         }
-        let watched = watched(repository.config.dev.watch.get_ref());
-        screen.line(&format!(
-            "  {watched} is rebuilt on save; ctrl-c stops the service and its PostgreSQL, the data stay"
-        ));
+        let watched = repository.config.dev.watch.get_ref().join(", ");
+        screen.line(&format!("  watching {watched}: save a file; ctrl-c stops all, the data stay"));
     }
 
     /// Instead of [`Shown::ready`], where there is nothing to run yet.
@@ -113,14 +111,4 @@ impl<'a> Shown<'a> {
 
 fn defaults(number: usize) -> String {
     format!("{} from xtask.toml", count(number, "development default"))
-}
-
-/// What is watched, in a word or two.
-fn watched(paths: &[String]) -> String {
-    match paths {
-        [only] if only == "." => "what git knows here".to_owned(),
-        [first] => first.clone(),
-        [first, ..] => format!("{first}, …"),
-        [] => "xtask.toml".to_owned(),
-    }
 }

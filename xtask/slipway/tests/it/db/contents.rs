@@ -51,7 +51,7 @@ fn status_tells_edited_late_foreign_and_unfinished_migrations_and_broken_indexes
         "1 edited after they were applied: 0002_edited.sql",
         "next      cargo xtask db reset",
         "1 out of order, a later one is applied: 0003_late.sql",
-        "next      git mv app/migrations/0003_late.sql app/migrations/0010_late.sql",
+        "next      mv app/migrations/0003_late.sql app/migrations/0010_late.sql",
         "1 from another branch: 0004_of_the_other_branch.sql",
         "next      cargo xtask db reset",
         "1 begun and not finished: 0005_cut_off.sql",

@@ -49,7 +49,7 @@ fn what_fails_on_the_data_fails_there_and_changes_nothing() {
         .file("app/migrations/0002_note.sql", "alter table links add note text;")
         .file("app/migrations/0003_unique.sql", "create unique index on links (slug);");
     case.run("db migrate -n").code(1).prints("0002_note.sql\n0003_unique.sql\n").says(&[
-        "error: tiny is as it was; tried on a copy, the database was not migrated",
+        "error: a copy of tiny was not migrated; tiny itself is as it was",
         "could not create unique index",
         "(wiki) is duplicated",
     ]);

@@ -49,7 +49,7 @@ fn one_without_a_statement_waits_until_it_is_written() {
     let case = case();
     let (mut dev, url) = served(&case);
     case.run("db new notes").code(0);
-    dev.until("migrate   ✗ 0003_notes.sql has no statement yet: write it, and save; the build of");
+    dev.until("migrate   · 0003_notes.sql has no statement yet: write it, and save; the build of");
     assert_eq!(get(&url).1, "tiny");
     let case = case.file("app/migrations/0003_notes.sql", "create table notes (slug text)");
     dev.until("migrate   ✓ 0003_notes.sql");
@@ -117,12 +117,12 @@ fn one_that_came_late_is_explained_with_its_new_name() {
     let case = case().without("app/migrations/0001_links.sql");
     let (mut dev, _) = served(&case);
     let case = case.file("app/migrations/0001_links.sql", "create table links (slug text)");
-    dev.until("git mv");
+    dev.until("next   mv");
     in_order(
         &dev.text,
         &[
             "migrate   ✗ 0001_links.sql is out of order",
-            "next   git mv app/migrations/0001_links.sql app/migrations/0003_links.sql",
+            "next   mv app/migrations/0001_links.sql app/migrations/0003_links.sql",
         ],
     );
     let _case = case
@@ -150,4 +150,32 @@ fn one_of_another_branch_is_named_and_stops_only_new_ones() {
         &dev.text,
         &["migrate   ✗ 0003_notes.sql waits: 0002_clicks.sql of another branch is applied; the build of"],
     );
+}
+
+#[test]
+fn db_reset_in_another_terminal_lets_the_edited_one_through() {
+    let case = case();
+    let (mut dev, url) = served(&case);
+    let case = case.file("app/migrations/0002_clicks.sql", "create table clicks (slug text, count int)");
+    case.edit("src/main.rs", "\"tiny\"", "\"with counts\"");
+    dev.until("next   cargo xtask db reset");
+    case.run("db reset --yes").code(0);
+    dev.until("migrate   · the database has changed").until("swap      ✓ ");
+    answers(&url, "with counts");
+    answers(&format!("{url}/problem"), "");
+}
+
+#[test]
+fn a_number_that_another_branch_has_taken_is_not_called_an_edit_and_not_given_again() {
+    let case = case();
+    let (mut dev, _) = served(&case);
+    let case = case.without("app/migrations/0002_clicks.sql");
+    case.run("db new notes").code(0).prints("app/migrations/0003_notes.sql\n");
+    let case = case
+        .without("app/migrations/0003_notes.sql")
+        .file("app/migrations/0002_notes.sql", "create table notes ()");
+    dev.until("0002_notes.sql has the number of another one, which is applied");
+    dev.until("next   mv app/migrations/0002_notes.sql app/migrations/0003_notes.sql");
+    let _case = case.file("app/migrations/notes.sql", "select 1");
+    dev.until("notes.sql has no number at its start: it is never applied");
 }

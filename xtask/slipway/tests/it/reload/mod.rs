@@ -106,7 +106,7 @@ fn only_what_xtask_toml_names_is_watched() {
     let case =
         Case::with_service().file("xtask.toml", config("[dev]\nwatch = [\"src\"]\n")).file("notes/a.md", "");
     let mut dev = case.start("dev");
-    dev.until("src is rebuilt on save");
+    dev.until("watching src: save a file");
     let case = case.file("notes/a.md", "changed").file("notes/b.md", "new");
     std::thread::sleep(Duration::from_millis(300));
     case.edit("src/main.rs", "\"tiny\"", "\"other\"");
@@ -135,7 +135,7 @@ fn a_change_of_xtask_toml_reaches_the_next_generation() {
         "[service]",
         "[postgres]\nversions = [\"15\", \"16\", \"17\", \"18\", \"19\"]\n[service]",
     );
-    dev.until("takes effect with the next `cargo xtask dev`").until("swap      ✓ ");
+    dev.until("takes effect with the next `cargo xtask dev`: [postgres]").until("swap      ✓ ");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_service_that_ends_is_answered_for_until_the_next_save() {
     let host = url.trim_start_matches("http://").replace("localhost", "127.0.0.1");
     use std::io::Write as _;
     std::net::TcpStream::connect(host).unwrap().write_all(b"GET /exit/7 HTTP/1.1\r\n\r\n").unwrap();
-    dev.until("tiny      ✗ ended with code 7").until("save a file, or type r");
+    dev.until("tiny      ✗ ended with code 7").until("save a file: it is started again");
     // The page of the tool follows at once; until then a connection waits.
     let (status, text) = get(&url);
     assert!(status == 503 && text.contains("ended with code 7"), "{text}");

@@ -1,17 +1,22 @@
 //! What somebody asks of a running cycle beside saving code: a key, another xtask.toml, a killed server, the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::super::events::Event;
 use super::super::keys::{self, Key};
 use super::super::refusal::Refusal;
-use super::{Cycle, Parts, Step};
+use super::{Cycle, PAUSE, Parts, Step};
 use crate::config::Config;
 use crate::postgres::Cluster;
+use crate::reload::Retired;
 use crate::secrets;
 use crate::verbs::db;
 use crate::workspace::CONFIG_FILE;
+
+/// After so long it is worth a line that requests hold up the end.
+const SLOW: Duration = Duration::from_secs(1);
 
 impl Cycle<'_> {
     /// Somebody typed a key.
@@ -27,8 +32,13 @@ impl Cycle<'_> {
                 self.migrate(self.waiting.clone(), true)?;
             }
             Key::Migrate => self.say("migrate", "· a change is on its way, and its migrations with it"),
-            Key::Open => self.browser = Some(self.port.open(self.parts.launcher)?),
-            Key::Quit | Key::Unknown => self.parts.context.screen.line(&format!("  {}", keys::HELP)),
+            Key::Open => {
+                self.say("open", &self.port.url());
+                self.browser = Some(self.port.open(self.parts.launcher)?);
+            }
+            Key::Quit | Key::Unknown => {
+                self.parts.context.screen.line(&format!("  not understood; {}", keys::HELP));
+            }
         }
         Ok(())
     }
@@ -56,8 +66,10 @@ impl Cycle<'_> {
             }
         };
         self.config_trouble = None;
-        if self.repository.config.take(config) {
-            self.say("change", "· some of xtask.toml takes effect with the next `cargo xtask dev` only");
+        let later = self.repository.config.take(config);
+        if !later.is_empty() {
+            let text = format!("· takes effect with the next `cargo xtask dev`: {}", later.join(", "));
+            self.say("change", &text);
         }
         let new = &self.repository.config;
         self.values = secrets::development(&new.secrets, |name| context.env.var(name).map(str::to_owned));
@@ -72,17 +84,28 @@ impl Cycle<'_> {
 
     /// Ends all: a service finishes what it has begun. Gives its code, if one served.
     pub fn stop(mut self) -> Result<(Option<u8>, Cluster)> {
-        match self.step {
+        match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => {}
             Step::Build(build) => build.cancel()?,
             Step::Migrate(run, _) => run.cancel()?,
             Step::Start(service, _) => self.retired.push(service.retire(false)),
         }
-        let serving = self.serving.map(|serving| serving.service.retire(true));
-        for retired in &mut self.retired {
-            retired.stop()?;
+        let mut code = None;
+        let mut serving = self.serving.take().map(|serving| serving.service.retire(true));
+        let (asked, mut said) = (Instant::now(), false);
+        while serving.is_some() || !self.retired.is_empty() {
+            if let Some(ended) = serving.as_mut().map(Retired::poll).transpose()?.flatten() {
+                (code, serving) = (Some(ended), None);
+            }
+            self.look_at_retired()?;
+            if !said && asked.elapsed() > SLOW {
+                said = true;
+                self.say(self.repository.name(), "· requests are still open; ctrl-c again ends them");
+            }
+            if let Some(Event::Line(line)) = self.parts.events.within(PAUSE) {
+                self.heard(&line);
+            }
         }
-        let code = serving.map(|mut serving| serving.stop()).transpose()?;
         if let Some(page) = self.page {
             page.stop();
         }

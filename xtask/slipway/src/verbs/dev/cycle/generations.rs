@@ -20,6 +20,7 @@ impl Cycle<'_> {
     /// Starts a generation beside the one that serves.
     pub(super) fn start(&mut self, next: Next) -> Result<()> {
         let Parts { launcher, events, .. } = self.parts;
+        let next = Next { since: Instant::now(), ..next };
         let Some(binary) = next.binary.clone() else { return Ok(()) };
         if let Some(page) = self.page.take() {
             page.stop();
@@ -68,6 +69,8 @@ impl Cycle<'_> {
         let binary = next.binary.unwrap_or_default();
         let (stamp, clock) = (stamp(&binary), events.clock());
         let old = self.serving.replace(Serving { service, binary, stamp, clock });
+        let new = self.serving.as_ref().map(|serving| serving.service.child.id());
+        self.last_lines.retain(|pid, _| Some(*pid) == new);
         self.retired.extend(old.map(|old| old.service.retire(true)));
         // One that was slow to get ready had a page.
         if let Some(page) = self.page.take() {
@@ -85,8 +88,22 @@ impl Cycle<'_> {
         Ok(())
     }
 
-    /// Sees who has ended: an old generation, the browser's opener, the one that serves.
+    /// Sees who has ended.
     pub(super) fn look_at_services(&mut self) -> Result<()> {
+        self.look_at_retired()?;
+        if self.browser.as_mut().map(Child::ended).transpose()?.flatten().is_some_and(|code| code != 0) {
+            self.say("open", &format!("✗ no browser was found for {}", self.port.url()));
+            self.browser = None;
+        }
+        let Some(serving) = &mut self.serving else { return Ok(()) };
+        let Some(code) = serving.service.ended()? else { return Ok(()) };
+        let pid = serving.service.child.id();
+        self.serving = None;
+        self.refuse_end(code, pid)
+    }
+
+    /// Sees which old generations have finished what they had begun.
+    pub(super) fn look_at_retired(&mut self) -> Result<()> {
         let mut still = Vec::new();
         for mut retired in std::mem::take(&mut self.retired) {
             match retired.poll()? {
@@ -101,14 +118,6 @@ impl Cycle<'_> {
             }
         }
         self.retired = still;
-        if self.browser.as_mut().map(Child::ended).transpose()?.flatten().is_some_and(|code| code != 0) {
-            self.say("open", &format!("✗ no browser was found for {}", self.port.url()));
-            self.browser = None;
-        }
-        let Some(serving) = &mut self.serving else { return Ok(()) };
-        let Some(code) = serving.service.ended()? else { return Ok(()) };
-        let pid = serving.service.child.id();
-        self.serving = None;
-        self.refuse_end(code, pid)
+        Ok(())
     }
 }

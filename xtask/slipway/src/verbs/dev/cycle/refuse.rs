@@ -1,23 +1,34 @@
 //! A step that failed: the one that serves goes on, and everybody who looks is told.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
-use super::super::refusal::Refusal;
+use super::super::refusal::{MIGRATE, Refusal};
 use super::{Cycle, LAST_LINES, Parts, Step};
+use crate::migrations::Standing;
 use crate::process::Line;
 use crate::reload::Page;
+use crate::verbs::db;
+
+/// How often the database is asked whether what stopped a migration has changed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Cycle<'_> {
     /// A step has failed: the one that serves goes on serving, and everybody who looks is told.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Result<()> {
         let Parts { context, shown, .. } = self.parts;
         self.trouble = Some(refusal.source.clone());
-        self.tell_page(&refusal.text());
+        self.stuck = self.standing();
+        if !refusal.is_mild || self.serving.is_none() {
+            self.tell_page(&refusal.text());
+        }
         let keeps = match &self.serving {
             Some(serving) => format!("; the build of {} keeps serving", serving.clock),
             None => String::new(),
         };
-        self.say(&refusal.source, &format!("✗ {}{keeps}", refusal.what));
+        let mark = if refusal.is_mild { "·" } else { "✗" };
+        self.say(&refusal.source, &format!("{mark} {}{keeps}", refusal.what));
         if !refusal.said.is_empty() {
             context.screen.line(&refusal.said);
         }
@@ -29,7 +40,7 @@ impl Cycle<'_> {
                 page.stop();
             }
             let title = format!("{}: {}", self.repository.name(), refusal.what);
-            self.page = Some(Page::show(&self.port.listener, &title, &refusal.text())?);
+            self.page = Some(Page::show(&self.port.listener, &title, &refusal.body())?);
             if !self.url_shown {
                 shown.waiting(&self.port);
                 self.url_shown = true;
@@ -46,6 +57,27 @@ impl Cycle<'_> {
         self.tell_page(&text);
     }
 
+    /// How files and database stand, where that is what stops a migration.
+    fn standing(&self) -> Option<Standing> {
+        let matters = self.trouble.as_deref() == Some(MIGRATE);
+        matters.then(|| db::standing(&self.repository, &self.cluster).ok()).flatten()
+    }
+
+    /// A migration that was refused is tried again as soon as the database has changed: after `db reset`, say.
+    pub(super) fn look_at_database(&mut self) -> Result<()> {
+        let waits = self.trouble.as_deref() == Some(MIGRATE) && matches!(self.step, Step::Idle);
+        if !waits || self.asked.elapsed() < AGAIN {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        let now = self.standing();
+        if now.is_none() || now == self.stuck {
+            return Ok(());
+        }
+        self.say(MIGRATE, "· the database has changed");
+        self.migrate(self.waiting.clone(), true)
+    }
+
     /// A full disk is no reason to end what runs.
     fn tell_page(&self, text: &str) {
         if let Err(error) = self.problem.say(text) {
@@ -58,13 +90,18 @@ impl Cycle<'_> {
         self.parts.events.last_words(pid).iter().for_each(|line| self.heard(line));
         let heard = self.last_lines.remove(&pid).unwrap_or_default();
         let heard = heard.into_iter().collect::<Vec<_>>().join("\n");
-        self.refuse(&Refusal::ended(self.repository.name(), code, heard))
+        let typed = self.parts.context.env.stdin_terminal;
+        self.refuse(&Refusal::ended(self.repository.name(), code, heard, typed))
     }
 
     /// A program printed a line.
     pub fn heard(&mut self, line: &Line) {
         let Parts { context, events, .. } = self.parts;
-        events.show(&context.screen, line);
+        let is_old = self.retired.iter().any(|retired| retired.pid() == line.pid);
+        match is_old {
+            true => events.say(&context.screen, &format!("{} old", line.source), &line.text),
+            false => events.show(&context.screen, line),
+        }
         if line.source == self.repository.name() {
             let lines = self.last_lines.entry(line.pid).or_default();
             if lines.len() == LAST_LINES {
