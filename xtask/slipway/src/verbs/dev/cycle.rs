@@ -234,7 +234,11 @@ impl<'a> Cycle<'a> {
     pub fn built(&mut self, built: Result<Built>) -> Result<()> {
         let built = match built {
             Ok(built) => built,
-            Err(error) => return self.refuse(&Refusal::of("build", &error)),
+            Err(error) => {
+                // What was built before is older than what is saved.
+                self.waiting = None;
+                return self.refuse(&Refusal::of("build", &error));
+            }
         };
         if self.dated {
             if !built.warnings.is_empty() {
