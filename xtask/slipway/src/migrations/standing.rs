@@ -46,6 +46,12 @@ impl Row {
 }
 
 impl Row {
+    /// Whether it is the row of `file`, and not of another one with that number.
+    fn is_of(&self, file: &Migration) -> bool {
+        let rest = file.file.split_once('_').map_or("", |(_, rest)| rest).trim_end_matches(".sql");
+        self.version == file.version && rest.replace('_', " ") == self.description
+    }
+
     /// The name of its file.
     fn file(&self) -> String {
         format!("{:04}_{}.sql", self.version, self.description.replace(' ', "_"))
@@ -101,13 +107,13 @@ impl Standing {
         for row in rows {
             if !files.iter().any(|file| file.version == row.version) {
                 standing.other_branch.push(row.file());
-            } else if !row.success && files.iter().any(|file| file.file == row.file()) {
+            } else if !row.success && files.iter().any(|file| row.is_of(file)) {
                 standing.unfinished.push(row.file());
             }
         }
         for file in files {
             match rows.iter().find(|row| row.version == file.version) {
-                Some(row) if file.file != row.file() => {
+                Some(row) if !row.is_of(&file) => {
                     standing.other_branch.push(row.file());
                     standing.taken.push(file);
                 }

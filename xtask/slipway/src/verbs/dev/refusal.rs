@@ -56,7 +56,14 @@ impl Refusal {
         let others = findings.iter().skip(1);
         let others =
             others.flat_map(|other| [vec![labelled("also", &other.sentence())], next(other)].concat());
-        let way = first.into_iter().chain(others).collect::<Vec<_>>().join("\n");
+        let mut lines: Vec<String> = Vec::new();
+        for line in first.into_iter().chain(others) {
+            // One way may lead out of two.
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        let way = lines.join("\n");
         Refusal { source: MIGRATE.to_owned(), what, way, ..Refusal::default() }
     }
 
