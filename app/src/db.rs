@@ -31,7 +31,7 @@ pub fn options(url: &Secret) -> Result<PgConnectOptions, Failure> {
 /// A pool that connects when first needed, so that the service starts while its database is down.
 ///
 /// sqlx would ask each connection whether it lives before each use; that halves the throughput of a redirect. Here only
-/// one is asked that rested, or that is older than the last loss of the database: it will have been lost, too.
+/// one is asked that rested long, or since before the last loss of the database: it will have been lost, too.
 #[must_use]
 pub fn pool(options: PgConnectOptions, max_connections: u32, readiness: Readiness) -> PgPool {
     PgPoolOptions::new()
@@ -39,7 +39,7 @@ pub fn pool(options: PgConnectOptions, max_connections: u32, readiness: Readines
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {
-            let is_doubtful = meta.idle_for > TRUSTED || readiness.was_lost_within(meta.age);
+            let is_doubtful = meta.idle_for > TRUSTED || readiness.was_lost_within(meta.idle_for);
             Box::pin(async move {
                 if is_doubtful {
                     connection.ping().await?;

@@ -6,7 +6,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Browser {
     child: Child,
-    says: BufReader<ChildStdout>,
+    says: Receiver<Vec<u8>>,
     hears: ChildStdin,
     session: Value,
     sent: u64,
@@ -40,7 +41,11 @@ impl Browser {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (says, hears) = (BufReader::new(child.stdout.take().unwrap()), child.stdin.take().unwrap());
+        let (stdout, hears) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+        let (sender, says) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stdout).split(0).map_while(Result::ok).all(|message| sender.send(message).is_ok())
+        });
         let mut browser = Self { child, says, hears, session: Value::Null, sent: 0, _profile: profile };
         let target = browser.command("Target.createTarget", json!({ "url": url }))["targetId"].clone();
         let attach = json!({ "targetId": target, "flatten": true });
@@ -56,9 +61,7 @@ impl Browser {
         }
         self.hears.write_all(format!("{message}\0").as_bytes()).unwrap();
         loop {
-            let mut answer = Vec::new();
-            self.says.read_until(0, &mut answer).unwrap();
-            assert_eq!(answer.pop(), Some(0), "the browser ended");
+            let answer = self.says.recv_timeout(PATIENCE).expect("the browser answers");
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             if answer["id"] == self.sent {
                 return answer["result"].clone();

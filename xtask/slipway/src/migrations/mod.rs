@@ -80,7 +80,8 @@ impl Run {
 /// Why the service did not migrate. Its errors have the form of ours: what it waited for, `error: why`, `  next  what`.
 fn refused(code: u8, stderr: &str) -> Failure {
     let failure = Failure::new(Code::Failed, "the database was not migrated");
-    let Some((_, why)) = stderr.rsplit_once("error: ") else {
+    let at = if stderr.starts_with("error: ") { Some(0) } else { stderr.find("\nerror: ").map(|at| at + 1) };
+    let Some(why) = at.and_then(|at| stderr[at..].strip_prefix("error: ")) else {
         let said =
             if stderr.trim().is_empty() { format!("it ended with code {code}") } else { stderr.to_owned() };
         return failure.why(tail(said.trim(), 12));

@@ -113,14 +113,15 @@ impl Standing {
         }
         for file in files {
             match rows.iter().find(|row| row.version == file.version) {
+                // Whatever it is called now.
+                Some(row) if row.success && row.checksum == checksum(&folder.join(&file.file))? => {
+                    standing.applied.push(file)
+                }
                 Some(row) if !row.is_of(&file) => {
                     standing.other_branch.push(row.file());
                     standing.taken.push(file);
                 }
                 Some(row) if !row.success => {}
-                Some(row) if row.checksum == checksum(&folder.join(&file.file))? => {
-                    standing.applied.push(file)
-                }
                 Some(_) => standing.edited.push(file),
                 None if newest.is_some_and(|newest| file.version < newest) => {
                     standing.out_of_order.push(file)
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(standing.unfinished, ["0004_cut.sql"]);
         assert!(!standing.is_sound());
         // Another file of that number was applied.
-        let other = Row { description: "other".to_owned(), ..row(2, true, "0002_b.sql") };
+        let other = Row { description: "other".to_owned(), ..row(2, true, "something else") };
         let taken = Standing::of(files[..2].to_vec(), folder.path(), &[row(1, true, "0001_a.sql"), other])?;
         assert!(taken.taken == files[1..2] && taken.edited.is_empty() && taken.is_refused());
         assert_eq!(taken.other_branch, ["0002_other.sql"]);

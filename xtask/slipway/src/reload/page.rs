@@ -54,11 +54,22 @@ impl Page {
         Ok(Page { stopping, thread, listener, flags })
     }
 
-    /// Answers no more. Who connects from here on waits for whoever serves next.
-    pub fn stop(self) {
+    /// Answers no more: a service does.
+    pub fn end(self) {
+        drop(self.join());
+    }
+
+    fn join(self) -> TcpListener {
         self.stopping.store(true, Ordering::Relaxed);
         let _ = self.thread.join();
-        let _ = rustix::fs::fcntl_setfl(&self.listener, self.flags);
+        self.listener
+    }
+
+    /// Answers no more. Who connects from here on waits for whoever serves next.
+    pub fn stop(self) {
+        let flags = self.flags;
+        let listener = self.join();
+        let _ = rustix::fs::fcntl_setfl(&listener, flags);
     }
 }
 

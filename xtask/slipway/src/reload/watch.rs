@@ -87,6 +87,15 @@ impl Watch {
         changes
     }
 
+    /// Takes `file` for what it was when `old` reported it last: a change since then is yet to be reported.
+    pub fn recall(&mut self, old: &Watch, file: &Path) {
+        let stamp = old.reported.get(file).copied().flatten();
+        if self.now.get(file).copied().flatten() != stamp {
+            self.reported.insert(file.to_path_buf(), stamp);
+            self.changed = Some((self.looked, self.looked));
+        }
+    }
+
     /// Sees whether anything is other than it was; `list` asks which files there are as well.
     fn compare(&mut self, launcher: &Launcher<'_>, list: bool) {
         let before = self.now.clone();

@@ -1,7 +1,7 @@
 //! A save on its way to the page: build → migrate → start → swap. The old generation serves until the new one is
 //! ready, and goes on serving when any step fails.
 //!
-//! One step at a time: [`Cycle::turn`] looks how far it is, and waits for nothing that may take long.
+//! One step at a time: [`Cycle::turn`] looks how far it is, and waits neither for a build nor a migration nor a drain.
 
 mod asked;
 mod generations;
@@ -252,9 +252,9 @@ impl<'a> Cycle<'a> {
         }
         let same =
             |serving: &Serving| serving.binary == built.binary && serving.stamp == stamp(&built.binary);
-        self.waiting = (!self.serving.as_ref().is_some_and(same)).then(|| built.binary.clone());
-        let binary = if self.forced { Some(built.binary) } else { self.waiting.clone() };
-        self.migrate(binary, false)
+        let is_new = self.forced || !self.serving.as_ref().is_some_and(same);
+        self.waiting = is_new.then_some(built.binary);
+        self.migrate(self.waiting.clone(), false)
     }
 
     /// Applies pending migrations with `binary`, which is started then, or with the one that serves. `asked` says that
@@ -262,6 +262,10 @@ impl<'a> Cycle<'a> {
     fn migrate(&mut self, binary: Option<PathBuf>, asked: bool) -> Result<()> {
         let Parts { launcher, .. } = self.parts;
         let next = Next { binary, since: Instant::now() };
+        let folder = self.repository.migrations();
+        if let Err(error) = migrations::files(&folder) {
+            return self.refuse(&Refusal::of(MIGRATE, &error));
+        }
         let standing = match db::standing(&self.repository, &self.cluster) {
             Ok(standing) => standing,
             Err(error) => return self.refuse(&Refusal::without_server(&error)),
@@ -274,7 +278,6 @@ impl<'a> Cycle<'a> {
         if standing.is_refused() {
             return self.refuse(&Refusal::of_findings(&findings, standing.pending.first()));
         }
-        let folder = self.repository.migrations();
         if let Some(empty) = standing.pending.iter().find(|one| migrations::is_empty(&folder, one)) {
             return self.refuse(&Refusal::of_empty(empty));
         }
@@ -291,7 +294,7 @@ impl<'a> Cycle<'a> {
             return Ok(());
         }
         let Some(with) = next.binary.as_ref().or(self.serving.as_ref().map(|serving| &serving.binary)) else {
-            self.say(MIGRATE, "✗ nothing is built yet");
+            self.say(MIGRATE, "✗ no service is built and runs: save a file, or type r");
             return Ok(());
         };
         let url = self.cluster.url(self.repository.name());

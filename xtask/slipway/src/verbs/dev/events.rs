@@ -50,7 +50,8 @@ pub struct Events {
 impl Events {
     pub fn listen(env: &Env, launcher: &Launcher<'_>) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // A terminal that closes may send its signal twice: that one ends nothing at once.
+        for signal in [SIGINT, SIGTERM] {
             // The second one ends this process at once, whatever it waits for.
             signal_hook::flag::register_conditional_default(signal, stopping.clone())
                 .and_then(|_| signal_hook::flag::register(signal, stopping.clone()))
@@ -118,6 +119,11 @@ impl Events {
     /// [`Events::show`] for a line of our own.
     pub fn say(&self, screen: &Screen, source: &str, text: &str) {
         screen.line(&format!("{} {source:<9} {}", self.clock(), screen.marked(text)));
+    }
+
+    /// A process id that is about to be another process's.
+    pub fn forget(&self, pid: u32) {
+        self.closed.borrow_mut().retain(|closed| *closed != pid);
     }
 
     /// What the process `pid`, which has ended, printed and is not heard yet. What else happens meanwhile comes next.

@@ -179,3 +179,23 @@ fn a_number_that_another_branch_has_taken_is_not_called_an_edit_and_not_given_ag
     let _case = case.file("app/migrations/notes.sql", "select 1");
     dev.until("notes.sql has no number at its start: it is never applied");
 }
+
+#[test]
+fn two_files_of_one_number_are_named_with_the_way_out() {
+    let case = case();
+    let (mut dev, _) = served(&case);
+    let _case = case.file("app/migrations/0002_notes.sql", "create table notes ()");
+    dev.until("migrate   ✗ two migrations have the number 2: 0002_clicks.sql and 0002_notes.sql");
+    dev.until("0003_notes.sql");
+}
+
+#[test]
+fn a_new_name_for_what_is_applied_is_no_change() {
+    let case = case();
+    let (mut dev, _) = served(&case);
+    let case = case
+        .without("app/migrations/0002_clicks.sql")
+        .file("app/migrations/0002_hits.sql", "create table clicks (slug text)");
+    dev.until("nothing that the service is made of has changed");
+    case.run("db status").code(0).says(&["2 applied, none pending"]);
+}

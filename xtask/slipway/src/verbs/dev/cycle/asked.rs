@@ -1,5 +1,6 @@
 //! What somebody asks of a running cycle beside saving code: a key, another xtask.toml, a killed server, the end.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -77,7 +78,10 @@ impl Cycle<'_> {
             let names = self.values.missing.join(", ");
             self.say("change", &format!("· no development value in xtask.toml [secrets.names]: {names}"));
         }
-        self.watch = super::watch(&self.repository, launcher);
+        let watch = super::watch(&self.repository, launcher);
+        let old = std::mem::replace(&mut self.watch, watch);
+        // It may have been saved again since it was read.
+        self.watch.recall(&old, Path::new(CONFIG_FILE));
         self.forced = true;
         Ok(true)
     }

@@ -38,6 +38,7 @@ impl Cycle<'_> {
             declared: self.repository.config.secrets.names.keys().cloned().collect(),
         };
         let mut service = Service::start(launcher, generation)?;
+        events.forget(service.child.id());
         events.lines.read(self.repository.name(), &mut service.child)?;
         self.step = Step::Start(service, next);
         Ok(())
@@ -74,7 +75,7 @@ impl Cycle<'_> {
         self.retired.extend(old.map(|old| old.service.retire(true)));
         // One that was slow to get ready had a page.
         if let Some(page) = self.page.take() {
-            page.stop();
+            page.end();
         }
         self.settle();
         (self.forced, self.waiting) = (false, None);

@@ -20,8 +20,9 @@ impl Cycle<'_> {
         let Parts { context, shown, .. } = self.parts;
         self.trouble = Some(refusal.source.clone());
         self.stuck = self.standing();
-        if !refusal.is_mild || self.serving.is_none() {
-            self.tell_page(&refusal.text());
+        match refusal.is_mild && self.serving.is_some() {
+            true => self.tell_page(&self.config_trouble.clone().unwrap_or_default()),
+            false => self.tell_page(&refusal.text()),
         }
         let keeps = match &self.serving {
             Some(serving) => format!("; the build of {} keeps serving", serving.clock),
