@@ -31,13 +31,14 @@ pub fn ensure(
 ) -> Result<(PathBuf, bool)> {
     let server = plan.find_server(launcher)?;
     let account = account::choose(plan.uid, &plan.folder.data())?;
-    template::ensure(launcher, &server, &plan.cache, account)?;
     let folder = template::folder(&plan.cache);
     let kind = format!("migrated-{service}");
     let migrated = folder.join(template::name(&kind, &server, account, hash));
     if use_again(&migrated) {
         return Ok((migrated, false));
     }
+    // What the draft is a copy of; it makes the folder, too.
+    template::ensure(launcher, &server, &plan.cache, account)?;
     let _lock = Lock::exclusive(&folder.join(format!("{kind}.lock")))?;
     if use_again(&migrated) {
         return Ok((migrated, false));

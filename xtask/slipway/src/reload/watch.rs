@@ -98,12 +98,18 @@ impl Watch {
 
     /// Sees whether anything is other than it was; `list` asks which files there are as well.
     fn compare(&mut self, launcher: &Launcher<'_>, list: bool) {
-        let before = self.now.clone();
-        match list {
-            true => self.list(launcher),
-            false => self.now.iter_mut().for_each(|(file, stamp)| *stamp = stamp_of(&self.root.join(file))),
-        }
-        if self.now != before {
+        let differs = if list {
+            let before = self.now.clone();
+            self.list(launcher);
+            self.now != before
+        } else {
+            // Many times a second: nothing is copied.
+            self.now.iter_mut().fold(false, |differs, (file, stamp)| {
+                let old = std::mem::replace(stamp, stamp_of(&self.root.join(file)));
+                differs | (old != *stamp)
+            })
+        };
+        if differs {
             let first = self.changed.map_or(self.looked, |(first, _)| first);
             self.changed = Some((first, self.looked));
         }

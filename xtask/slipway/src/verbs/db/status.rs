@@ -43,6 +43,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 "applied": names(|standing| &standing.applied), "pending": names(|standing| &standing.pending),
                 "edited": names(|standing| &standing.edited),
                 "out_of_order": names(|standing| &standing.out_of_order),
+                "taken": names(|standing| &standing.taken),
                 "other_branch": standing.as_ref().map(|standing| &standing.other_branch),
                 "unfinished": standing.as_ref().map(|standing| &standing.unfinished),
                 "invalid_indexes": invalid, "not_migrations": strays,

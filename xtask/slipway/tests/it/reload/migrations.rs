@@ -176,6 +176,7 @@ fn a_number_that_another_branch_has_taken_is_not_called_an_edit_and_not_given_ag
         .file("app/migrations/0002_notes.sql", "create table notes ()");
     dev.until("0002_notes.sql has the number of another one, which is applied");
     dev.until("next   mv app/migrations/0002_notes.sql app/migrations/0003_notes.sql");
+    assert!(case.run("db status --json").code(0).stdout.contains("\"taken\":[\"0002_notes.sql\"]"));
     let _case = case.file("app/migrations/notes.sql", "select 1");
     dev.until("notes.sql has no number at its start: it is never applied");
 }
