@@ -113,7 +113,8 @@ fn open_listening(
                 repository.workspace.tell_url(&cluster.url(repository.name()))?;
                 return Ok(cluster);
             }
-            Err(error) if !cluster.is_dying()? => return Err(error),
+            // One that was lost under us may be up again already: a running `dev` sees to that.
+            Err(error) if !cluster.is_dying()? && !error.is::<std::io::Error>() => return Err(error),
             Err(_) => {}
         }
     }
