@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Color;
-use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, test};
+use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, sync_actions, test};
 use crate::workspace::Env;
 
 /// Slipway's verbs.
@@ -20,8 +20,10 @@ pub enum Verb {
     Test(test::Args),
     /// Its database: url, psql, status, migrate, new, reset, dump, restore …
     Db(db::Args),
-    /// What CI runs: fmt, lint, test
+    /// What CI runs: fmt, lint, test, actions
     Ci(ci::Args),
+    /// Pull the shared workflows; status, keep, init, fleet
+    SyncActions(sync_actions::Args),
     /// What is installed, what is missing, how to get it
     Doctor(doctor::Args),
     /// Show this overview, a verb's options, or the exit codes
@@ -42,6 +44,7 @@ impl Verb {
             Verb::Test(args) => test::run(context, &args),
             Verb::Db(args) => db::run(context, args),
             Verb::Ci(args) => ci::run(context, &args),
+            Verb::SyncActions(args) => sync_actions::run(context, &args),
             Verb::Doctor(args) => doctor::run(context, &args),
             Verb::Help(args) => help::run(context, &args),
             Verb::Exec(args) => exec::run(&args),

@@ -15,6 +15,10 @@ use toml::de::{DeTable, DeValue};
 use crate::failure::{Code, Failure, nearest};
 use crate::workspace::CONFIG_FILE;
 
+mod actions;
+
+pub use actions::{Actions, Asked, Source, read_source};
+
 /// All that the tool knows of a repository.
 #[derive(Debug, Deserialize)]
 pub struct Config {
@@ -29,6 +33,8 @@ pub struct Config {
     /// `[secrets]`
     #[serde(default)]
     pub secrets: Secrets,
+    /// `[actions]`
+    pub actions: Option<Actions>,
 }
 
 /// `[service]`: what the repository builds.
@@ -158,7 +164,8 @@ fn default_masked() -> bool {
 
 /// The known keys of each table. `*` stands for names that the repository chooses.
 const KEYS: &[(&str, &[&str])] = &[
-    ("", &["service", "postgres", "dev", "secrets"]),
+    ("", &["service", "postgres", "dev", "secrets", "actions"]),
+    ("actions", &["source", "subdir", "version", "tag", "branch", "rev"]),
     ("service", &["name", "port"]),
     ("postgres", &["versions", "bin", "download"]),
     ("postgres.download", &["url", "version"]),
@@ -248,6 +255,9 @@ impl Config {
         self.check_versions(text)?;
         self.check_download(text)?;
         self.check_watch(text)?;
+        if let Some(actions) = &self.actions {
+            actions.check(text)?;
+        }
         for (name, declared) in &self.secrets.names {
             check_name(text, name, declared)?;
         }

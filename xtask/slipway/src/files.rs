@@ -12,7 +12,6 @@ use crate::failure::{Code, Failure};
 
 mod journal;
 
-#[expect(unused_imports, reason = "sync-actions will be its first user")]
 pub use journal::Journal;
 
 /// Makes `path` a folder of ours that nobody else can write, or refuses what is there instead: a symbolic

@@ -8,10 +8,11 @@
 //! ```text
 //! verbs    cli context verbs/                       arguments, the terminal, orchestration
 //! engines  postgres/ download/ packages/ reload/    know nothing of clap, of the terminal, of each other
-//!          migrations/ secrets/
+//!          migrations/ secrets/ actions/
 //! ground   workspace config process files net output failure
 //! ```
 
+mod actions;
 mod cli;
 mod config;
 mod context;

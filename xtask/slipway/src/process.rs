@@ -21,13 +21,32 @@ use crate::workspace::Env;
 mod captured;
 mod leash;
 mod lines;
+mod short;
 
 pub use captured::{Captured, Said};
 pub use leash::{exec_in_group, exec_on_leash};
 pub use lines::{Heard, Line, Lines};
+pub use short::Answer;
 
 /// The hidden verb that every leashed child goes through.
 pub const EXEC_VERB: &str = "__exec";
+
+/// What leads git to another repository, or has it say more than it should.
+const GIT: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CURL_VERBOSE",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
 
 /// What a child is, which decides what it may not inherit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +56,9 @@ pub enum Kind {
     Cargo,
     /// Anything else: also without cargo's library path.
     Tool,
+    /// git: also without what a hook that runs us was given, which would lead it to another repository, and
+    /// without its traces, which show credentials.
+    Git,
 }
 
 impl Kind {
@@ -44,7 +66,11 @@ impl Kind {
         let cargos = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CFG_", "CARGO_BIN_"];
         let library_paths = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
         let of_cargo = cargos.iter().any(|prefix| name.starts_with(prefix)) || name == "OUT_DIR";
-        of_cargo || name.starts_with("PG") || (self == Kind::Tool && library_paths.contains(&name))
+        let of_git = GIT.contains(&name) || name.starts_with("GIT_TRACE");
+        of_cargo
+            || name.starts_with("PG")
+            || (self != Kind::Cargo && library_paths.contains(&name))
+            || (self == Kind::Git && of_git)
     }
 }
 
@@ -146,45 +172,10 @@ impl<'a> Launcher<'a> {
                 command.env_remove(name);
             }
         }
-        if kind == Kind::Tool {
+        if kind != Kind::Cargo {
             // Messages that we read and compare are in English.
             command.env("LC_MESSAGES", "C");
         }
-    }
-
-    /// Runs a short command to its end and gives its stdout, trimmed; what it said on stderr is the reason
-    /// when it fails.
-    pub fn read(&self, command: Cmd<'_>, kind: Kind) -> Result<String> {
-        self.read_as(command, kind, None)
-    }
-
-    /// [`Launcher::read`] as another account.
-    pub fn read_as(&self, command: Cmd<'_>, kind: Kind, account: Option<Account>) -> Result<String> {
-        let mut command = Command::from(command);
-        self.clean(&mut command, kind, &[]);
-        if let Some(Account { uid, gid }) = account {
-            command.uid(uid).gid(gid);
-        }
-        #[expect(clippy::disallowed_methods, reason = "this is the place")]
-        let output = command.stdin(Stdio::null()).output().map_err(|error| not_started(&command, &error))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(Failure::new(Code::Failed, format!("{} failed ({})", name(&command), output.status))
-            .why(tail(said.trim(), 12))
-            .into())
-    }
-
-    /// Runs a command that talks to the terminal itself, such as psql, and gives its exit code. Ctrl-C is
-    /// the child's to handle: this process waits for it.
-    pub fn interact(&self, command: Cmd<'_>, kind: Kind) -> Result<u8> {
-        let mut command = Command::from(command);
-        self.clean(&mut command, kind, &[]);
-        let _ours = Signals::new([SIGINT]).context("cannot handle ctrl-c")?;
-        #[expect(clippy::disallowed_methods, reason = "this is the place")]
-        let status = command.status().map_err(|error| not_started(&command, &error))?;
-        Ok(code(status))
     }
 
     /// Starts a long-lived child in a process group of its own, on its leash.

@@ -204,17 +204,23 @@ impl Workspace {
         }
         files::own_folder(&self.state, env.uid)?;
         self.sign()?;
-        // In the worktree even for root, whose state is elsewhere: it tells plain `cargo test` where.
-        let pointer = self.root.join(".xtask");
-        files::own_folder(&pointer, env.uid)?;
-        let ignore = pointer.join(".gitignore");
-        if !ignore.exists() {
-            files::write_atomic(&ignore, b"*\n")?;
-        }
+        // Even for root, whose state is elsewhere: it tells plain `cargo test` where.
+        self.own_folder(env)?;
         if let Some(folder) = self.short.parent() {
             files::own_folder(folder, env.uid)?;
         }
         files::link(&self.short, &self.state)
+    }
+
+    /// `.xtask/` in the worktree, made if need be; git is told to ignore it.
+    pub fn own_folder(&self, env: &Env) -> Result<PathBuf> {
+        let folder = self.root.join(".xtask");
+        files::own_folder(&folder, env.uid)?;
+        let ignore = folder.join(".gitignore");
+        if !ignore.exists() {
+            files::write_atomic(&ignore, b"*\n")?;
+        }
+        Ok(folder)
     }
 
     /// Writes into the state whose it is: once the clone is deleted, nothing else could tell.

@@ -1,76 +1,150 @@
 //! Several files that change together.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "sync-actions will be its first user"))]
-
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::{stage, sync_parent, write_atomic};
+use super::{beside, sync_parent, sync_tree, write_atomic};
 
-/// Writes that happen together: all old or all new, whenever the process is killed.
+/// Writes and removals that happen together: all old or all new, whenever the process is killed.
 ///
-/// Every new content is staged beside its target; the journal that lists the renames makes the change
-/// happen; [`Journal::recover`] finishes one that was cut off after that, and before it nothing changed.
+/// The journal holds all new contents. Before it is there, whole and on the disk, nothing changes; from then on
+/// [`Journal::recover`] brings everything to its end, however often that is cut off.
 #[derive(Default)]
 pub struct Journal {
-    writes: Vec<(PathBuf, Vec<u8>)>,
+    changes: Vec<Change>,
+    contents: Vec<u8>,
 }
 
+/// One file. Contents follow the list of these, in its order.
 #[derive(Serialize, Deserialize)]
-struct Rename {
-    staged: PathBuf,
-    target: PathBuf,
+struct Change {
+    /// From the root.
+    path: PathBuf,
+    /// How many bytes it gets; it is removed where there are none.
+    length: Option<usize>,
+    /// Whether it can be executed.
+    executable: bool,
+    /// The SHA-256 of what it was, so that what somebody wrote after a cut is seen.
+    was: Option<[u8; 32]>,
 }
 
 impl Journal {
-    /// Adds a file to write.
-    pub fn write(&mut self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
-        self.writes.push((path.into(), bytes.into()));
+    /// Whether nothing would happen.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
     }
 
-    /// Writes all files, through the journal `path`.
-    pub fn commit(self, path: &Path) -> Result<()> {
-        Self::recover(path)?;
-        let mut renames = Vec::new();
-        let mut staged_files = Vec::new();
-        for (target, bytes) in self.writes {
-            let staged =
-                stage(&target, &bytes).with_context(|| format!("cannot write {}", target.display()))?;
-            renames.push(Rename { staged: staged.path().to_path_buf(), target });
-            staged_files.push(staged.into_temp_path());
-        }
-        write_atomic(path, &serde_json::to_vec_pretty(&renames)?)?;
-        // From here on the staged files belong to the journal, not to this process.
-        for staged in staged_files {
-            staged.keep().context("cannot keep a staged file")?;
-        }
-        Self::recover(path)
+    /// Adds a file to write, by its path from the root.
+    pub fn write(&mut self, path: impl Into<PathBuf>, bytes: &[u8], executable: bool) {
+        self.changes.push(Change { path: path.into(), length: Some(bytes.len()), executable, was: None });
+        self.contents.extend_from_slice(bytes);
     }
 
-    /// Finishes what the journal `path` lists; does nothing when there is none.
-    pub fn recover(path: &Path) -> Result<()> {
+    /// Adds a file to remove.
+    pub fn remove(&mut self, path: impl Into<PathBuf>) {
+        self.changes.push(Change { path: path.into(), length: None, executable: false, was: None });
+    }
+
+    /// Does it all, through the journal `path`, which must be in the file system of `root`.
+    pub fn commit(mut self, root: &Path, path: &Path) -> Result<()> {
+        Self::recover(root, path)?;
+        for change in &mut self.changes {
+            change.was = fs::read(root.join(&change.path)).ok().map(|bytes| Sha256::digest(&bytes).into());
+        }
+        let mut text = serde_json::to_vec(&self.changes)?;
+        text.push(b'\n');
+        text.append(&mut self.contents);
+        write_atomic(path, &text)?;
+        Self::recover(root, path).map(drop)
+    }
+
+    /// Finishes what the journal `path` lists. Gives how many files that were.
+    pub fn recover(root: &Path, path: &Path) -> Result<usize> {
         let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        let renames: Vec<Rename> = serde_json::from_slice(&text)
+        let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+        let changes: Vec<Change> = serde_json::from_slice(&text[..end])
             .with_context(|| format!("{} is not a journal of this tool", path.display()))?;
-        for Rename { staged, target } in renames {
-            match fs::rename(&staged, &target) {
-                Ok(()) => sync_parent(&target)?,
-                // Renamed before the cut.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot write {}", target.display()));
-                }
+        let mut rest = text.get(end + 1..).unwrap_or_default();
+        for change in &changes {
+            let (bytes, after) =
+                rest.split_at_checked(change.length.unwrap_or(0)).context("a cut journal")?;
+            rest = after;
+            change
+                .happen(root, path, bytes)
+                .with_context(|| format!("cannot write {}", change.path.display()))?;
+        }
+        // The journal goes when what it did cannot be lost any more.
+        sync_tree(root).with_context(|| format!("cannot sync {}", root.display()))?;
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        sync_parent(path)?;
+        Ok(changes.len())
+    }
+}
+
+impl Change {
+    fn happen(&self, root: &Path, journal: &Path, bytes: &[u8]) -> io::Result<()> {
+        let target = root.join(&self.path);
+        let there = match fs::symlink_metadata(&target) {
+            Ok(about) if about.is_file() => Some((fs::read(&target)?, about.permissions().mode())),
+            _ => None,
+        };
+        if let Some((found, _)) = &there {
+            let sum: [u8; 32] = Sha256::digest(found).into();
+            if self.was != Some(sum) && (self.length.is_none() || found != bytes) {
+                // Written by somebody since the cut. It is not ours to lose.
+                let aside = beside(journal, "found").join(&self.path);
+                fs::create_dir_all(aside.parent().unwrap_or(root))?;
+                fs::write(aside, found)?;
             }
         }
-        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
-        sync_parent(path)
+        if self.length.is_none() {
+            return match fs::remove_file(&target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => {
+                    remove_empty(root, &target);
+                    Ok(())
+                }
+            };
+        }
+        let mode = match there {
+            Some((found, mode)) if found == bytes && (mode & 0o100 != 0) == self.executable => return Ok(()),
+            Some((_, mode)) if (mode & 0o100 != 0) == self.executable => Some(mode & 0o7777),
+            // Who may read may execute.
+            Some((_, mode)) if self.executable => Some((mode | (mode & 0o444) >> 2) & 0o7777),
+            Some((_, mode)) => Some(mode & 0o7666),
+            None => None,
+        };
+        fs::create_dir_all(target.parent().unwrap_or(root))?;
+        // Not beside the target: nobody shall find half a file there.
+        let staged = beside(journal, "next");
+        let _ = fs::remove_file(&staged);
+        // As git does it: the user's umask decides.
+        let new = if self.executable { 0o777 } else { 0o666 };
+        let mut file = File::options().write(true).create_new(true).mode(new).open(&staged)?;
+        file.write_all(bytes)?;
+        if let Some(mode) = mode {
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        fs::rename(&staged, &target)
+    }
+}
+
+/// Removes the folders above a removed file that are empty now. git does not know them.
+fn remove_empty(root: &Path, file: &Path) {
+    for folder in file.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root)) {
+        if fs::remove_dir(folder).is_err() {
+            return;
+        }
     }
 }
 
@@ -79,69 +153,86 @@ mod tests {
     use super::*;
 
     fn contents(folder: &Path) -> Vec<(String, String)> {
-        let mut found: Vec<_> = fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
+        let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
+        let files = files.filter(|entry| entry.file_type().is_file());
+        files
             .map(|entry| {
-                (
-                    entry.file_name().into_string().unwrap_or_default(),
-                    fs::read_to_string(entry.path()).unwrap_or_default(),
-                )
+                let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).display().to_string();
+                (name, fs::read_to_string(entry.path()).unwrap_or_default())
             })
-            .collect();
-        found.sort();
-        found
+            .collect()
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     }
 
+    fn journal() -> Journal {
+        let mut journal = Journal::default();
+        journal.write("a", b"new", false);
+        journal.write("below/b", b"made", true);
+        journal.remove("gone/c");
+        journal
+    }
+
+    fn folder() -> Result<tempfile::TempDir> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("a"), "old")?;
+        fs::create_dir(folder.path().join("gone"))?;
+        fs::write(folder.path().join("gone/c"), "old")?;
+        Ok(folder)
+    }
+
     #[test]
     fn all_files_change_and_nothing_else_stays() -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("a"), "old")?;
-        let mut journal = Journal::default();
-        journal.write(at("a"), "new");
-        journal.write(at("b"), "made");
-        journal.commit(&at("journal"))?;
-        assert_eq!(contents(folder.path()), pairs(&[("a", "new"), ("b", "made")]));
+        let folder = folder()?;
+        journal().commit(folder.path(), &folder.path().join("journal"))?;
+        assert_eq!(contents(folder.path()), pairs(&[("a", "new"), ("below/b", "made")]));
+        assert!(!folder.path().join("gone").exists());
+        let mode = |name: &str| {
+            Ok::<_, io::Error>(fs::metadata(folder.path().join(name))?.permissions().mode() & 0o100)
+        };
+        assert_eq!((mode("a")?, mode("below/b")?), (0, 0o100));
         Ok(())
     }
 
     #[test]
-    fn a_write_that_cannot_be_staged_changes_nothing() -> Result<()> {
-        let folder = tempfile::tempdir()?;
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("a"), "old")?;
-        let mut journal = Journal::default();
-        journal.write(at("a"), "new");
-        journal.write(at("no/such/folder"), "new");
-        assert!(journal.commit(&at("journal")).is_err());
-        assert_eq!(contents(folder.path()), pairs(&[("a", "old")]));
+    fn what_cannot_be_written_down_changes_nothing() -> Result<()> {
+        let folder = folder()?;
+        assert!(journal().commit(folder.path(), &folder.path().join("no/such/folder/journal")).is_err());
+        assert_eq!(contents(folder.path()), pairs(&[("a", "old"), ("gone/c", "old")]));
         Ok(())
     }
 
     #[test]
-    fn what_was_cut_off_after_any_rename_is_finished_by_the_next_run() -> Result<()> {
-        for done in 0..=2 {
-            let folder = tempfile::tempdir()?;
-            let at = |name: &str| folder.path().join(name);
-            let mut renames = Vec::new();
-            for (index, name) in ["a", "b"].iter().enumerate() {
-                let target = at(name);
-                let staged = at(&format!("staged-{name}"));
-                // Before the cut, `done` of them were renamed.
-                let (new, old) = if index < done { (&target, None) } else { (&staged, Some(&target)) };
-                fs::write(new, "new")?;
-                old.map(|old| fs::write(old, "old")).transpose()?;
-                renames.push(Rename { staged, target });
+    fn a_journal_is_finished_wherever_it_was_cut_and_loses_nobodys_bytes() -> Result<()> {
+        // A cut before the first change, after each of them, and after somebody wrote into a file.
+        for (done, wrote) in
+            [(0, None), (1, None), (2, None), (3, None), (1, Some("mine")), (0, Some("mine"))]
+        {
+            let folder = folder()?;
+            let path = folder.path().join("journal");
+            let mut cut = journal();
+            for change in &mut cut.changes {
+                change.was =
+                    fs::read(folder.path().join(&change.path)).ok().map(|was| Sha256::digest(&was).into());
             }
-            fs::write(at("journal"), serde_json::to_vec(&renames)?)?;
-            Journal::recover(&at("journal"))?;
-            assert_eq!(contents(folder.path()), pairs(&[("a", "new"), ("b", "new")]), "{done} renamed");
+            let mut text = serde_json::to_vec(&cut.changes)?;
+            text.push(b'\n');
+            text.extend_from_slice(&cut.contents);
+            fs::write(&path, text)?;
+            for (change, bytes) in cut.changes.iter().zip([b"new".as_slice(), b"made", b""]).take(done) {
+                change.happen(folder.path(), &path, bytes)?;
+            }
+            if let Some(wrote) = wrote {
+                fs::write(folder.path().join("a"), wrote)?;
+            }
+            Journal::recover(folder.path(), &path)?;
+            let mut wanted = pairs(&[("a", "new"), ("below/b", "made")]);
+            if let Some(wrote) = wrote {
+                wanted.push(("journal.found/a".to_owned(), wrote.to_owned()));
+            }
+            assert_eq!(contents(folder.path()), wanted, "{done} done");
         }
         Ok(())
     }

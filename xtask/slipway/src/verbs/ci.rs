@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use xshell::cmd;
 
-use super::test;
+use super::{sync_actions, test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::seconds;
@@ -31,16 +31,19 @@ enum Step {
     Lint,
     /// All tests pass
     Test,
+    /// The shared workflows are as locked
+    Actions,
 }
 
 impl Step {
-    const ALL: [Step; 3] = [Step::Fmt, Step::Lint, Step::Test];
+    const ALL: [Step; 4] = [Step::Fmt, Step::Lint, Step::Test, Step::Actions];
 
     fn name(self) -> &'static str {
         match self {
             Step::Fmt => "fmt",
             Step::Lint => "lint",
             Step::Test => "test",
+            Step::Actions => "actions",
         }
     }
 
@@ -54,6 +57,9 @@ impl Step {
                     report.error(file, line, column, "a test panicked here");
                 }
             }),
+            Step::Actions => {
+                sync_actions::step(context, &mut |file, message| report.error(file, "1", "1", message))
+            }
         }
     }
 }

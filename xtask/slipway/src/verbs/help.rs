@@ -18,8 +18,12 @@ pub struct Args {
 
 /// Verbs by group. A verb that is in no group belongs to the repository; tests hold that each of ours is in
 /// exactly one.
-const GROUPS: &[(&str, &[&str])] =
-    &[("Daily", &["dev", "test", "db"]), ("Ship", &["ci"]), ("Once", &["doctor", "help"])];
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Daily", &["dev", "test", "db"]),
+    ("Ship", &["ci"]),
+    ("Platform", &["sync-actions"]),
+    ("Once", &["doctor", "help"]),
+];
 
 /// Gives the command its names and its overview.
 pub fn shape(command: Command, env: &Env) -> Command {

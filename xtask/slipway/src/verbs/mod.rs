@@ -7,4 +7,5 @@ pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod help;
+pub(crate) mod sync_actions;
 pub(crate) mod test;

@@ -1,0 +1,275 @@
+//! From `[actions]` to the files of one version.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use semver::Version;
+
+use self::refs::Refs;
+use super::git::Objects;
+use super::text::Sum;
+use super::vet::{self, Listed};
+use super::{File, Files, Git, Lock, MANIFEST, Manifest};
+use crate::config::{Asked, Source};
+use crate::failure::{Code, Failure};
+use crate::files;
+use crate::workspace::short_hash;
+
+mod folder;
+mod refs;
+
+pub use folder::files as folder_files;
+
+/// What is wanted of a source.
+pub struct Wanted<'a> {
+    /// Where from.
+    pub source: &'a Source,
+    /// Where the manifest is in it.
+    pub subdir: Option<&'a str>,
+    /// Which commit.
+    pub asked: &'a Asked,
+    /// Exactly this version of those.
+    pub exactly: Option<&'a Version>,
+    /// What is here.
+    pub locked: Option<&'a Lock>,
+}
+
+/// One commit of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The commit; a folder has none.
+    pub commit: Option<String>,
+    /// The full name of its tag or branch.
+    pub git_ref: Option<String>,
+    /// The tag's version.
+    pub version: Option<Version>,
+}
+
+impl Target {
+    /// `v1.9.0`, `main`, `8d11e40`, or nothing for a folder.
+    pub fn name(&self) -> String {
+        match (&self.version, &self.git_ref, &self.commit) {
+            (Some(version), ..) => format!("v{version}"),
+            (None, Some(name), _) => name.rsplit_once('/').map_or(name.as_str(), |(_, last)| last).to_owned(),
+            (None, None, Some(commit)) => commit.chars().take(7).collect(),
+            (None, None, None) => String::new(),
+        }
+    }
+
+    /// What a lock says that was pulled.
+    pub fn of(lock: &Lock) -> Self {
+        Target { commit: lock.commit.clone(), git_ref: lock.git_ref.clone(), version: lock.version.clone() }
+    }
+}
+
+/// What a source has, as far as a lock is concerned.
+pub struct Survey {
+    /// What should be pulled.
+    pub target: Target,
+    /// All versions, but for pre-releases.
+    pub versions: Vec<Version>,
+    /// What the newest of them says, or the target where there are none.
+    pub newest: Manifest,
+}
+
+/// The files of a target.
+pub struct Pulled {
+    /// What was looked up.
+    pub survey: Survey,
+    /// The target's own manifest.
+    pub manifest: Manifest,
+    /// By path from the root of the repository that pulls.
+    pub files: Files,
+}
+
+/// The folder that keeps what was fetched from `address`.
+pub fn cache(caches: &Path, address: &str) -> std::path::PathBuf {
+    caches.join("actions").join(format!("{}.git", short_hash(address.as_bytes())))
+}
+
+/// Looks up what should be pulled, and fetches it into the caches; what is there is not fetched again.
+pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> Result<Survey> {
+    let address = match wanted.source {
+        Source::Folder(folder) => {
+            let newest = folder::manifest(root, folder)?;
+            return Ok(Survey { target: Target::default(), versions: Vec::new(), newest });
+        }
+        Source::Git(address) => address,
+    };
+    let refs = Refs::new(git.refs(address)?, wanted.source);
+    refs.check_locked(wanted)?;
+    let cache = cache(caches, address);
+    std::fs::create_dir_all(cache.parent().unwrap_or(caches))?;
+    let _ours = files::Lock::exclusive(&files::beside(&cache, "lock"))?;
+    git.init(&cache)?;
+    let newest = refs.newest();
+    let mut target = refs.target(wanted, None)?;
+    get(git, &cache, address, wanted, [Some(&target), newest.as_ref()])?;
+    let manifest_of = |target: &Target| {
+        let bytes = manifests(git, &cache, wanted, target)?;
+        Manifest::read(&bytes, &format!("{} {}", wanted.source.short(), target.name()))
+    };
+    let told = match newest {
+        // A version of this tool that cannot read the newest one may still pull the one before.
+        Some(newest) if newest != target => manifest_of(&newest).or_else(|_| manifest_of(&target))?,
+        _ => manifest_of(&target)?,
+    };
+    while let Some(why) = target.version.as_ref().and_then(|version| told.withdrawn(version)) {
+        if wanted.locked.is_some_and(|locked| locked.commit == target.commit) && wanted.exactly.is_some() {
+            break;
+        }
+        let fixed = wanted.exactly.is_some() || !matches!(wanted.asked, Asked::Version(_));
+        if fixed {
+            return Err(Failure::new(
+                Code::Failed,
+                format!("{} {} was withdrawn", wanted.source.short(), target.name()),
+            )
+            .why(why)
+            .next("cargo xtask sync-actions status")
+            .into());
+        }
+        target = refs.target(wanted, Some(&told))?;
+        get(git, &cache, address, wanted, [Some(&target), None])?;
+    }
+    Ok(Survey { target, versions: refs.versions(), newest: told })
+}
+
+/// The manifest of a target, unread.
+fn manifests(git: &Git<'_>, cache: &Path, wanted: &Wanted<'_>, target: &Target) -> Result<Vec<u8>> {
+    let commit = target.commit.as_deref().unwrap_or_default();
+    let spec = match wanted.subdir {
+        Some(subdir) => format!("{commit}:{subdir}/{MANIFEST}"),
+        None => format!("{commit}:{MANIFEST}"),
+    };
+    let most = super::manifest::LONGEST + 1;
+    let found =
+        git.contents(Objects::Bare(cache), &[spec], most).ok().and_then(|mut found| found.pop().flatten());
+    found.ok_or_else(|| {
+        let place = wanted.subdir.map(|subdir| format!(" in {subdir}")).unwrap_or_default();
+        Failure::new(
+            Code::Usage,
+            format!("{} {} has no {MANIFEST}{place} that can be read", wanted.source.short(), target.name()),
+        )
+        .next("set `subdir` in xtask.toml [actions] to the folder that has it")
+        .into()
+    })
+}
+
+/// Fetches the commits of targets that are not in the cache.
+fn get<'a>(
+    git: &Git<'_>,
+    cache: &Path,
+    address: &str,
+    wanted: &Wanted<'_>,
+    targets: impl IntoIterator<Item = Option<&'a Target>>,
+) -> Result<()> {
+    let mut commits: Vec<&str> =
+        targets.into_iter().flatten().filter_map(|target| target.commit.as_deref()).collect();
+    commits.dedup();
+    let branch = wanted.locked.filter(|locked| {
+        let same = locked.git_ref.as_deref().is_some_and(|name| name.starts_with("refs/heads/"));
+        same && matches!(wanted.asked, Asked::Branch(_))
+    });
+    let old = branch.and_then(|locked| locked.commit.as_deref()).filter(|old| !commits.contains(old));
+    let names: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
+    let mut missing: Vec<&str> = Vec::new();
+    for (commit, is_there) in commits.iter().zip(git.have(cache, &names)?) {
+        if !is_there {
+            missing.push(commit);
+        }
+    }
+    if !missing.is_empty() || old.is_some() {
+        let wants = if missing.is_empty() { &commits } else { &missing };
+        git.fetch(cache, address, wants, old.is_some())?;
+    }
+    if let (Some(old), Some(new)) = (old, commits.first())
+        && !git.is_ancestor(cache, old, new)?
+    {
+        return Err(Failure::new(
+            Code::Failed,
+            format!("{address}: the history of the branch was rewritten"),
+        )
+        .fact("yours", old)
+        .fact("there", *new)
+        .next(format!("if that is right, once: rev = \"{new}\" instead of `branch` in xtask.toml [actions]"))
+        .into());
+    }
+    Ok(())
+}
+
+/// The files of what a survey found. Nothing is let in that [`vet`] does not know.
+pub fn pull(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> Result<Pulled> {
+    let survey = survey(git, root, caches, wanted)?;
+    let address = match wanted.source {
+        Source::Folder(folder) => {
+            let files = folder::named_files(git, root, folder)?;
+            return Ok(Pulled { manifest: survey.newest.clone(), survey, files });
+        }
+        Source::Git(address) => address,
+    };
+    let cache = cache(caches, address);
+    let what = format!("{} {}", wanted.source.short(), survey.target.name());
+    let manifest = Manifest::read(&manifests(git, &cache, wanted, &survey.target)?, &what)?;
+    let commit = survey.target.commit.as_deref().unwrap_or_default();
+    let tree = wanted.subdir.map_or(format!("{commit}^{{tree}}"), |subdir| format!("{commit}:{subdir}"));
+    let listed = git.list(&cache, &tree, &manifest.files, &what)?;
+    check_listed(&manifest, &listed, &what)?;
+    let listed = vet::list(listed, &what)?;
+    let names: Vec<String> = listed.values().map(|file| file.blob.clone()).collect();
+    let contents = git.contents(Objects::Bare(&cache), &names, vet::TOTAL)?;
+    let mut files = Files::new();
+    for ((path, Listed { mode, blob, .. }), bytes) in listed.into_iter().zip(contents) {
+        let bytes = bytes.ok_or_else(|| {
+            Failure::new(Code::Failed, format!("{what}: the contents of {path} did not come"))
+                .next(format!("rm -r {}      (a cache), then the same command", cache.display()))
+        })?;
+        files.insert(path, File { blob, sum: Sum::of(&bytes), executable: mode == 0o100_755, bytes });
+    }
+    Ok(Pulled { survey, manifest, files })
+}
+
+/// Refuses a manifest that names what is not there.
+fn check_listed(manifest: &Manifest, listed: &BTreeMap<String, Listed>, what: &str) -> Result<()> {
+    for path in &manifest.files {
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        if !listed.keys().any(|file| file == path || file.starts_with(&folder)) {
+            return Err(Failure::new(
+                Code::Usage,
+                format!("{what}: {MANIFEST} names `{path}`, which is not there"),
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The bytes that were locked, where they can still be found: in this repository's own objects, in the cache, at the
+/// source. By git's names of them.
+pub fn bases(
+    git: &Git<'_>,
+    root: &Path,
+    caches: &Path,
+    lock: &Lock,
+    blobs: &[String],
+) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let look = |objects, found: &mut BTreeMap<String, Vec<u8>>| {
+        let missing: Vec<String> = blobs.iter().filter(|blob| !found.contains_key(*blob)).cloned().collect();
+        // Not a repository, or one that git does not trust: the next place.
+        let contents = git.contents(objects, &missing, vet::TOTAL).unwrap_or_default();
+        found.extend(missing.into_iter().zip(contents).filter_map(|(blob, bytes)| Some((blob, bytes?))));
+    };
+    look(Objects::Around(root), &mut found);
+    if let (Ok(Source::Git(address)), Some(commit)) = (crate::config::read_source(&lock.source), &lock.commit)
+    {
+        let cache = cache(caches, &address);
+        let _ours = files::Lock::exclusive(&files::beside(&cache, "lock"))?;
+        git.init(&cache)?;
+        look(Objects::Bare(&cache), &mut found);
+        if found.len() < blobs.len() && git.fetch(&cache, &address, &[commit], false).is_ok() {
+            look(Objects::Bare(&cache), &mut found);
+        }
+    }
+    Ok(found)
+}

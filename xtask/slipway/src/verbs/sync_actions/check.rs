@@ -1,0 +1,223 @@
+//! `sync-actions --check`, and the step `actions` of `ci`.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use semver::Version;
+use serde_json::json;
+
+use super::{Setup, git};
+use crate::actions::{Finding, Found, LOCK, Lock, Manifest, Minimum, Open, Survey, check, look, survey};
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::output::count;
+
+/// How long a source may take where nobody asked for more than a check.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was found.
+struct Checked {
+    lock: Lock,
+    findings: Vec<Finding>,
+    /// What can wait.
+    warnings: Vec<String>,
+    /// A newer version in range, where somebody has looked.
+    update: Option<Version>,
+}
+
+pub fn run(context: &Context, online: bool, json: bool) -> Result<ExitCode> {
+    let setup = Setup::new(context)?;
+    let mut checked = offline(context, &setup)?;
+    if online {
+        let survey = look_online(context, &setup, &checked.lock)?;
+        checked.judge(&survey);
+    }
+    if json {
+        let Checked { lock, findings, warnings, update } = &checked;
+        let text = json!({
+            "version": lock.version, "commit": lock.commit, "source": lock.source, "findings": findings,
+            "warnings": warnings, "update": update,
+        });
+        context.screen.data(&text.to_string());
+        return Ok(ExitCode::from(checked.code()));
+    }
+    checked.show(context);
+    checked.result()
+}
+
+/// The step of `ci`: what is wrong with which file goes to `report`. The source is looked at where it can be reached.
+pub fn step(context: &Context, report: &mut dyn FnMut(&str, &str)) -> Result<u8> {
+    if context.repository()?.config.actions.is_none() {
+        context.screen.absent("actions", "xtask.toml has no [actions]");
+        return Ok(0);
+    }
+    let setup = Setup::new(context)?;
+    let mut checked = offline(context, &setup)?;
+    match look_online(context, &setup, &checked.lock) {
+        Ok(survey) => checked.judge(&survey),
+        Err(error) => checked.warnings.push(format!("the source was not asked for newer versions: {error}")),
+    }
+    for Finding { path, detail, .. } in &checked.findings {
+        report(path.as_deref().unwrap_or(LOCK), detail);
+    }
+    checked.show(context);
+    checked.result().map(|_| 0)
+}
+
+/// Everything that needs no network.
+fn offline(context: &Context, setup: &Setup) -> Result<Checked> {
+    setup.recover(context)?;
+    let lock = setup.pulled()?;
+    let here = look(setup.root(), lock.files.keys())?;
+    let mut findings = check(setup.root(), &lock, &here, &setup.asked())?;
+    if let Some(open) = Open::read(&setup.folders, Some(&lock))? {
+        for path in open.paths {
+            let detail = format!("the conflict with {} is not decided", open.name);
+            findings.push(Finding { path: Some(path), found: Found::Conflict, detail });
+        }
+    }
+    let mut checked = Checked { lock, findings, warnings: Vec::new(), update: None };
+    if let Some(minimum) = checked.lock.minimum.clone() {
+        checked.judge_minimum(&minimum);
+    }
+    Ok(checked)
+}
+
+fn look_online(context: &Context, setup: &Setup, lock: &Lock) -> Result<Survey> {
+    let launcher = context.launcher(setup.root())?;
+    let git = git(context, &launcher, Some(PATIENCE));
+    survey(&git, setup.root(), &context.env.cache(), &setup.wanted(None, Some(lock)))
+}
+
+impl Checked {
+    /// What the newest version says about the one that is here.
+    fn judge(&mut self, survey: &Survey) {
+        let Manifest { minimum, .. } = &survey.newest;
+        if let Some(minimum) = minimum.clone().filter(|minimum| self.lock.minimum.as_ref() != Some(minimum)) {
+            self.judge_minimum(&minimum);
+        }
+        let Some(here) = self.lock.version.clone() else { return };
+        if let Some(why) = survey.newest.withdrawn(&here) {
+            let detail = format!("v{here} was withdrawn: {why}");
+            self.findings.push(Finding { path: None, found: Found::Version, detail });
+        }
+        self.update = survey.target.version.clone().filter(|target| *target > here);
+        if let Some(update) = &self.update {
+            self.warnings
+                .push(format!("v{update} is out, you have v{here}: cargo xtask sync-actions --dry-run"));
+        }
+    }
+
+    fn judge_minimum(&mut self, Minimum { version, warn, fail }: &Minimum) {
+        let Some(here) = self.lock.version.as_ref().filter(|here| *here < version) else { return };
+        let today = today();
+        let detail = format!("v{here} is older than v{version}, which the platform wants from {fail} on");
+        if today >= *fail {
+            self.findings.push(Finding { path: None, found: Found::Version, detail });
+        } else if today >= *warn {
+            self.warnings.push(detail);
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match &self.findings[..] {
+            [] => 0,
+            findings if findings.iter().any(|finding| finding.found.is_conflict()) => Code::Conflict as u8,
+            _ => Code::Drift as u8,
+        }
+    }
+
+    fn show(&self, context: &Context) {
+        let screen = &context.screen;
+        for warning in &self.warnings {
+            screen.warn("actions", warning);
+        }
+        for Finding { path, detail, .. } in &self.findings {
+            match path {
+                Some(path) => screen.failed(path, detail, None),
+                None => screen.failed("lock", detail, None),
+            }
+        }
+        if self.findings.is_empty() {
+            let kept = self.lock.files.values().filter(|entry| entry.is_own()).count();
+            let own = if kept > 0 { format!(", {kept} of them your own") } else { String::new() };
+            let version =
+                self.lock.version.as_ref().map(|version| format!(" of v{version}")).unwrap_or_default();
+            screen.done(
+                "actions",
+                &format!("{}{version} as locked{own}", count(self.lock.files.len(), "file")),
+                None,
+            );
+        }
+    }
+
+    fn result(&self) -> Result<ExitCode> {
+        let first = |wanted: &[Found]| self.findings.iter().find(|finding| wanted.contains(&finding.found));
+        let conflicts = self.findings.iter().filter(|finding| finding.found.is_conflict()).count();
+        let path = |finding: &Finding| finding.path.clone().unwrap_or_default();
+        if let Some(finding) = first(&[Found::Conflict]) {
+            return Err(Failure::new(Code::Conflict, format!("{} open", count(conflicts, "conflict")))
+                .next("cargo xtask sync-actions      shows it, with the ways out")
+                .next(format!("cargo xtask sync-actions keep {}      once it is edited", path(finding)))
+                .into());
+        }
+        if self.findings.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut failure = Failure::new(
+            Code::Drift,
+            format!("{} not as the lock says", count(self.findings.len(), "thing")),
+        );
+        if let Some(finding) =
+            first(&[Found::Edited, Found::Missing, Found::Mode, Found::Back, Found::Link, Found::NoFile])
+        {
+            let path = path(finding);
+            failure = failure
+                .next(format!("cargo xtask sync-actions keep {path}      it is meant to be so"))
+                .next(format!("cargo xtask sync-actions --theirs {path}      as it was pulled"));
+        }
+        if first(&[Found::Asked, Found::Source, Found::Version]).is_some() {
+            failure = failure.next("cargo xtask sync-actions");
+        }
+        Err(failure.into())
+    }
+}
+
+/// The day, in UTC: 2026-12-01.
+fn today() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    day(seconds / 86_400)
+}
+
+/// A day by its number since 1970-01-01 (Howard Hinnant's days_from_civil, the other way round).
+pub(super) fn day(number: u64) -> String {
+    let shifted = number + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::day;
+
+    #[test]
+    fn days_have_their_names() {
+        for (number, name) in [
+            (0, "1970-01-01"),
+            (58, "1970-02-28"),
+            (11_016, "2000-02-29"),
+            (20_779, "2026-11-22"),
+            (20_780, "2026-11-23"),
+        ] {
+            assert_eq!(day(number), name);
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! `sync-actions` itself: what is new, merged with what is here, all or nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use xshell::cmd;
+
+use super::{Args, Setup, git, marks, not_managed, shown};
+use crate::actions::{
+    Decided, Entry, Git, Here, LOCK, Lock, Matter, Open, Outcome, Pulled, Side, Target, ToolLine, apply,
+    bases, decide, edited_on_both_sides, fingerprint, keep, look, marker, plan, pull,
+};
+use crate::config::Asked;
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::output::count;
+use crate::process::{Kind, Launcher};
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let setup = Setup::new(context)?;
+    let _guard = setup.begin(context)?;
+    let sides = sides(context, &setup, args)?;
+    let lock = setup.lock()?;
+    if let Some(lock) = &lock
+        && settle_marks(context, &setup, lock.clone(), &sides, args.dry_run)?
+    {
+        return Ok(ExitCode::SUCCESS);
+    }
+    within_range(&setup, args)?;
+    let started = Instant::now();
+    let launcher = context.launcher(setup.root())?;
+    let git = git(context, &launcher, None);
+    let wanted = setup.wanted(args.to.as_ref(), lock.as_ref());
+    let pulled = pull(&git, setup.root(), &context.env.cache(), &wanted)?;
+    let mut run = Run { context, setup: &setup, lock, pulled, started };
+    let outcomes = run.outcomes(&git, sides, args.markers)?;
+    run.finish(&launcher, outcomes, args.dry_run, args.markers)
+}
+
+/// The sides that were typed, by path.
+fn sides(context: &Context, setup: &Setup, args: &Args) -> Result<BTreeMap<String, Side>> {
+    let ours = args.ours.iter().map(|path| (path, Side::Ours));
+    let theirs = args.theirs.iter().map(|path| (path, Side::Theirs));
+    let mut sides = BTreeMap::new();
+    for (path, side) in ours.chain(theirs) {
+        let path = setup.path(context, path)?;
+        if sides.insert(path.clone(), side).is_some_and(|other| other != side) {
+            return Err(Failure::new(Code::Usage, format!("--ours and --theirs for {path}")).into());
+        }
+    }
+    Ok(sides)
+}
+
+/// `--to` cannot leave what xtask.toml asks for: the next check would be red.
+fn within_range(setup: &Setup, args: &Args) -> Result<()> {
+    let Some(to) = &args.to else { return Ok(()) };
+    let refuse = |what: String, next: String| Err(Failure::new(Code::Usage, what).next(next).into());
+    match &setup.asked {
+        _ if matches!(setup.source, crate::config::Source::Folder(_)) => refuse(
+            format!("{} is a folder, which has no versions", setup.source),
+            "cargo xtask sync-actions".into(),
+        ),
+        Asked::Version(range) if range.matches(to) => Ok(()),
+        Asked::Version(range) => refuse(
+            format!("{to} is not in the range \"{range}\" of xtask.toml [actions]"),
+            format!("set version = \"{}\" there, then the same command", to.major),
+        ),
+        _ => refuse(
+            "xtask.toml [actions] names one tag, branch or commit".to_owned(),
+            "set `version` there instead, then the same command".to_owned(),
+        ),
+    }
+}
+
+/// Files with marks of a conflict come first: they are no edits that could be merged. Whether that was all to do.
+fn settle_marks(
+    context: &Context,
+    setup: &Setup,
+    mut lock: Lock,
+    sides: &BTreeMap<String, Side>,
+    dry_run: bool,
+) -> Result<bool> {
+    let here = look(setup.root(), lock.files.keys())?;
+    let is_marked = |path: &str, entry: &Entry| match here.get(path) {
+        Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
+        _ => false,
+    };
+    let marked: Vec<String> = lock
+        .files
+        .iter()
+        .filter(|(path, entry)| is_marked(path, entry))
+        .map(|(path, _)| path.clone())
+        .collect();
+    if marked.is_empty() {
+        return Ok(false);
+    }
+    let mut outcomes = Vec::new();
+    for path in &marked {
+        let (Some(side), Some(entry), Some(Here::File { bytes, executable, .. })) =
+            (sides.get(path), lock.files.get_mut(path), here.get(path))
+        else {
+            continue;
+        };
+        let Some(bytes) = marks::resolve(bytes, *side) else {
+            return Err(Failure::new(
+                Code::Conflict,
+                format!("{path}: the marks of its conflict have no end"),
+            )
+            .next("edit the file")
+            .into());
+        };
+        let executable = *executable;
+        let sum = crate::actions::Sum::of(&bytes);
+        keep(entry, &Here::File { bytes: bytes.clone(), sum, executable });
+        let write = Some((bytes, executable));
+        outcomes.push(Outcome { path: path.clone(), write, backup: true, ..Outcome::default() });
+    }
+    let left: Vec<&String> = marked.iter().filter(|path| !sides.contains_key(*path)).collect();
+    if !outcomes.is_empty() && !dry_run {
+        let done = apply(setup.root(), &setup.folders, &outcomes, None, &lock, &stamp())?;
+        context.screen.done("decided", &count(done.files, "file"), None);
+        Open::clear(&setup.folders)?;
+    }
+    match left.first() {
+        None => Ok(true),
+        Some(first) => {
+            let names = left.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
+            Err(Failure::new(Code::Conflict, format!("marks of a conflict are in {names}"))
+                .next(format!("edit, then: cargo xtask sync-actions keep {first}"))
+                .next(format!("cargo xtask sync-actions --ours {first}      (or --theirs)"))
+                .into())
+        }
+    }
+}
+
+/// When this was, for the name of a backup: seconds since 1970, in UTC.
+fn stamp() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:03}", now.as_secs(), now.subsec_millis())
+}
+
+/// One pull.
+pub(super) struct Run<'a> {
+    pub context: &'a Context,
+    pub setup: &'a Setup,
+    pub lock: Option<Lock>,
+    pub pulled: Pulled,
+    pub started: Instant,
+}
+
+impl Run<'_> {
+    /// What becomes of each path.
+    fn outcomes(
+        &mut self,
+        git: &Git<'_>,
+        typed: BTreeMap<String, Side>,
+        markers: bool,
+    ) -> Result<(Vec<Outcome>, BTreeMap<String, Here>, Decided)> {
+        let nothing = BTreeMap::new();
+        let locked = self.lock.as_ref().map_or(&nothing, |lock| &lock.files);
+        let files = &self.pulled.files;
+        let here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
+        no_obstacles(&here)?;
+        let both = edited_on_both_sides(locked, &here, files);
+        let blobs: Vec<String> = both.iter().map(|(_, entry)| entry.blob.clone()).collect();
+        let bases = match &self.lock {
+            Some(lock) if !blobs.is_empty() => {
+                bases(git, self.setup.root(), &self.context.env.cache(), lock, &blobs)?
+            }
+            _ => BTreeMap::new(),
+        };
+        let steps = plan(locked, &here, files, &self.pulled.survey.newest.renames, &bases);
+        if let Some(path) = typed.keys().find(|path| !steps.iter().any(|step| step.path == **path)) {
+            return Err(not_managed(path, steps.iter().map(|step| &step.path)).into());
+        }
+        let to = fingerprint(&self.pulled.survey.target, files);
+        let open = Open::read(&self.setup.folders, self.lock.as_ref())?;
+        let mut sides = open.map(|open| open.sides(&to, |path| sum(&here, path))).unwrap_or_default();
+        sides.extend(typed);
+        let decided = Decided { sides, markers };
+        let matter = Matter {
+            locked,
+            here: &here,
+            new: files,
+            bases: &bases,
+            name: &self.name(),
+            scratch: &self.setup.folders.scratch(),
+        };
+        let outcomes = decide(git, &matter, steps, &decided)?;
+        Ok((outcomes, here, decided))
+    }
+
+    /// What the new version is called.
+    fn name(&self) -> String {
+        let name = self.pulled.survey.target.name();
+        if name.is_empty() { "theirs".to_owned() } else { name }
+    }
+
+    /// Shows what becomes of each path, and does it, unless somebody has to decide first.
+    fn finish(
+        self,
+        launcher: &Launcher<'_>,
+        (outcomes, here, decided): (Vec<Outcome>, BTreeMap<String, Here>, Decided),
+        dry_run: bool,
+        markers: bool,
+    ) -> Result<ExitCode> {
+        let Run { context, setup, ref lock, ref pulled, started } = self;
+        let screen = &context.screen;
+        let tool = pulled.manifest.tool.as_ref().and_then(|wanted| ToolLine::read(setup.root(), wanted));
+        let old = lock.as_ref().map(Target::of);
+        screen.headline(&shown::headline(&setup.source, old.as_ref(), &pulled.survey));
+        shown::lines(screen, &outcomes, tool.as_ref(), &self.name());
+        if context.options.verbose {
+            show_difference(launcher, setup, &outcomes)?;
+        }
+        let conflicts = outcomes.iter().filter(|outcome| outcome.conflict.is_some()).count();
+        let changed = outcomes.iter().filter(|outcome| shown::is_shown(outcome)).count();
+        if conflicts > 0 && !markers {
+            if !dry_run {
+                let to = fingerprint(&pulled.survey.target, &pulled.files);
+                Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, |path| sum(&here, path))?;
+            }
+            return Err(self.undecided(&outcomes, changed, dry_run).into());
+        }
+        let new_lock = self.new_lock(&outcomes);
+        if dry_run {
+            let what = if changed == 0 && tool.is_none() {
+                "nothing to do"
+            } else {
+                "nothing is written by --dry-run"
+            };
+            screen.done("dry run", what, Some(started.elapsed()));
+            return Ok(ExitCode::from(if conflicts > 0 { Code::Conflict as u8 } else { 0 }));
+        }
+        let done = apply(setup.root(), &setup.folders, &outcomes, tool.as_ref(), &new_lock, &stamp())?;
+        Open::clear(&setup.folders)?;
+        let _ = crate::files::remove_folder(&setup.folders.scratch());
+        match (done.files, done.lock) {
+            (0, false) => screen.done("up to date", "", Some(started.elapsed())),
+            (0, true) => screen.done("written", LOCK, Some(started.elapsed())),
+            (files, _) => {
+                let files = count(files, "file");
+                screen.done(
+                    "written",
+                    &format!("{files} and the lock; a look: git diff .github"),
+                    Some(started.elapsed()),
+                );
+            }
+        }
+        if let Some(backup) = &done.backup {
+            let backup = setup.repository.workspace.relative(backup).display().to_string();
+            screen.note(&format!("your edited files as they were: {backup}"));
+        }
+        self.note_newer();
+        if conflicts == 0 {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let marked = outcomes.iter().filter(|outcome| outcome.conflict.is_some());
+        let failure =
+            Failure::new(Code::Conflict, format!("{} to decide in an editor", count(conflicts, "conflict")));
+        Err(marked
+            .fold(failure, |failure, outcome| {
+                failure.next(format!("edit, then: cargo xtask sync-actions keep {}", outcome.path))
+            })
+            .into())
+    }
+
+    fn undecided(&self, outcomes: &[Outcome], changed: usize, dry_run: bool) -> Failure {
+        let paths: Vec<&str> = outcomes
+            .iter()
+            .filter(|outcome| outcome.conflict.is_some())
+            .map(|outcome| outcome.path.as_str())
+            .collect();
+        let verb = if dry_run { "would be" } else { "was" };
+        let rest = changed - paths.len();
+        let follow =
+            if rest > 0 { format!("; decided, all {changed} follow in one step") } else { String::new() };
+        let what = format!("{}: nothing {verb} written{follow}", count(paths.len(), "conflict"));
+        let mut failure = Failure::new(Code::Conflict, what);
+        if !dry_run {
+            failure = failure.fact("kept", "base, yours and theirs: .xtask/actions/conflict/");
+        }
+        let all = |side: &str| paths.iter().map(|path| format!(" {side} {path}")).collect::<String>();
+        let version = match &self.pulled.survey.target.version {
+            Some(version) if self.context.env.args.iter().any(|arg| arg == "--to") => {
+                format!(" --to {version}")
+            }
+            _ => String::new(),
+        };
+        let command = format!("cargo xtask sync-actions{version}");
+        failure
+            .next(format!("{command}{}", all("--ours")))
+            .next(format!("{command}{}", all("--theirs")))
+            .next(format!("{command} --markers      (both in the file, for your editor)"))
+    }
+
+    fn new_lock(&self, outcomes: &[Outcome]) -> Lock {
+        let Target { commit, git_ref, version } = self.pulled.survey.target.clone();
+        let files =
+            outcomes.iter().filter_map(|outcome| Some((outcome.path.clone(), outcome.entry.clone()?)));
+        Lock {
+            source: self.setup.source.to_string(),
+            subdir: self.setup.subdir().map(str::to_owned),
+            git_ref,
+            version,
+            commit,
+            minimum: self.pulled.survey.newest.minimum.clone(),
+            files: files.collect(),
+        }
+    }
+
+    /// Newer versions that xtask.toml does not ask for.
+    fn note_newer(&self) {
+        let survey = &self.pulled.survey;
+        let (Some(newest), Some(version)) = (survey.versions.last(), &survey.target.version) else { return };
+        let is_good = survey.newest.withdrawn(newest).is_none();
+        if newest > version
+            && is_good
+            && matches!(&self.setup.asked, Asked::Version(range) if !range.matches(newest))
+        {
+            let major = newest.major;
+            self.context
+                .screen
+                .note(&format!("v{newest} is out: version = \"{major}\" in xtask.toml [actions] takes it"));
+        }
+    }
+}
+
+/// What a file here is, to tell whether it is still the one that was decided upon.
+fn sum(here: &BTreeMap<String, Here>, path: &str) -> Option<String> {
+    match here.get(path)? {
+        Here::File { sum, .. } => Some(sum.to_string()),
+        _ => None,
+    }
+}
+
+/// Nothing is written through a link, or over what is no file.
+fn no_obstacles(here: &BTreeMap<String, Here>) -> Result<()> {
+    for (path, here) in here {
+        let (what, next) = match here {
+            Here::Link(link) => (
+                format!("{link} is a symbolic link, and nothing is written through one"),
+                format!("make it a file or a folder of its own: rm {link}"),
+            ),
+            Here::Other => (format!("{path} is no file"), format!("see what it is: ls -ld {path}")),
+            Here::Absent | Here::File { .. } => continue,
+        };
+        return Err(Failure::new(Code::Failed, what).next(next).into());
+    }
+    Ok(())
+}
+
+/// `git diff` of what would be written.
+fn show_difference(launcher: &Launcher<'_>, setup: &Setup, outcomes: &[Outcome]) -> Result<()> {
+    let folder = setup.folders.scratch();
+    let _ = crate::files::remove_folder(&folder);
+    let put = |side: &str, path: &str, bytes: &[u8]| -> Result<()> {
+        let path = folder.join(side).join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    for side in ["a", "b"] {
+        std::fs::create_dir_all(folder.join(side))?;
+    }
+    for outcome in outcomes {
+        let old = outcome.from.as_ref().unwrap_or(&outcome.path);
+        if let Some((bytes, _)) = &outcome.write {
+            put("b", &outcome.path, bytes)?;
+        }
+        if (outcome.write.is_some() || outcome.remove)
+            && let Ok(bytes) = std::fs::read(setup.root().join(old))
+        {
+            put("a", old, &bytes)?;
+        }
+    }
+    let sh = &launcher.shell;
+    let command =
+        cmd!(sh, "git -C {folder} --no-pager diff --no-index --no-prefix --find-renames --no-ext-diff a b");
+    launcher.interact(command, Kind::Git).map(drop)
+}
