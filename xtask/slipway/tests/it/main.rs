@@ -16,6 +16,7 @@ mod reload;
 mod running;
 mod soak;
 mod stdin;
+mod templates;
 mod test;
 mod users;
 mod web;
