@@ -23,7 +23,7 @@ pub enum Verb {
     /// What CI runs: fmt, lint, test, actions
     Ci(ci::Args),
     /// Pull the shared workflows; status, keep, init, fleet
-    SyncActions(sync_actions::Args),
+    SyncActions(Box<sync_actions::Args>),
     /// What is installed, what is missing, how to get it
     Doctor(doctor::Args),
     /// Show this overview, a verb's options, or the exit codes
@@ -98,6 +98,10 @@ pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) ->
             return ExitCode::FAILURE;
         }
     };
+    // A child waits behind this one; the whole command line would cost it milliseconds.
+    if env.args.get(1).is_some_and(|verb| verb == crate::process::EXEC_VERB) {
+        return exec::run_at_once(&env);
+    }
     let parsed = help::shape(Cli::<V>::command(), &env).try_get_matches_from(env.args.iter());
     let cli = match parsed.and_then(|matches| Cli::<V>::from_arg_matches(&matches)) {
         Ok(cli) => cli,

@@ -13,6 +13,8 @@ use crate::failure::{Code, Failure};
 use crate::files;
 use crate::process::quote;
 
+/// The version of this tool.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The file that marks the root of a repository and configures the tool.
 pub const CONFIG_FILE: &str = "xtask.toml";
 /// In a state folder: the root of the clone or worktree that the state belongs to.

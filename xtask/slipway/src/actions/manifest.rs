@@ -8,9 +8,8 @@ use serde::Deserialize;
 
 use super::{MANIFEST, vet};
 use crate::failure::{Code, Failure};
+use crate::workspace::VERSION;
 
-/// The version of this tool, which a source may require.
-const OURS: &str = env!("CARGO_PKG_VERSION");
 /// Longer manifests are not read, in bytes.
 pub const LONGEST: u64 = 256 * 1024;
 
@@ -93,11 +92,11 @@ impl Manifest {
             refuse(format!(":{line}: {}", vet::shown(&error.message().replace('\n', "; "))))
         };
         let Requires { requires } = toml::from_str(text).map_err(wrong)?;
-        let ours: Version = OURS.parse()?;
+        let ours: Version = VERSION.parse()?;
         if let Some(requires) = requires.filter(|requires| !requires.matches(&ours)) {
             return Err(Failure::new(
                 Code::Missing,
-                format!("{what} requires slipway {requires}; this is {OURS}"),
+                format!("{what} requires slipway {requires}; this is {VERSION}"),
             )
             .next("set the newer version of slipway in xtask/Cargo.toml, then the same command")
             .into());
@@ -174,7 +173,7 @@ mod tests {
     fn a_source_for_another_tool_is_refused_before_its_unknown_keys_are() {
         assert_eq!(
             said("requires = \">=99\"\nnew-key = 1"),
-            format!("acme/slipway v1.0.0 requires slipway >=99; this is {OURS}")
+            format!("acme/slipway v1.0.0 requires slipway >=99; this is {VERSION}")
         );
         assert!(said("files = [\"a\"]\nnew-key = 1").contains("templates.toml:2: unknown field `new-key`"));
     }

@@ -4,8 +4,32 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use clap::Parser as _;
 
+use crate::failure::{Code, Failure};
 use crate::process;
+use crate::workspace::Env;
+
+#[derive(clap::Parser)]
+struct Alone {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Does it without the command line of all verbs, for which a child would wait.
+pub fn run_at_once(env: &Env) -> ExitCode {
+    let alone = match Alone::try_parse_from(env.args.iter().skip(1)) {
+        Ok(alone) => alone,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(Code::Usage as u8);
+        }
+    };
+    run(&alone.args).unwrap_or_else(|error| {
+        crate::output::lost(&error);
+        ExitCode::from(error.downcast_ref::<Failure>().map_or(1, |failure| failure.code))
+    })
+}
 
 #[derive(clap::Args)]
 pub struct Args {

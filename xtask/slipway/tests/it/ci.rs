@@ -48,5 +48,11 @@ fn elsewhere_there_are_no_commands_of_actions() {
 #[test]
 fn one_failure_does_not_hide_the_others() {
     let case = Case::with_service().file("src/main.rs", "fn main() { let unused = 1; }\n");
-    case.run("ci").code(1).says(&["ci fmt", "ci lint", "ci test", "error: failed: fmt, lint, test"]);
+    case.run("ci").code(1).says(&[
+        "ci fmt",
+        "ci lint",
+        "ci test",
+        "ci actions",
+        "error: failed: fmt, lint, test",
+    ]);
 }

@@ -40,9 +40,14 @@ fn every_command_of_a_console_block_is_one_that_exists() {
 
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
-    for document in
-        ["README.md", "docs/README.md", "docs/architecture.md", "docs/decisions.md", "app/README.md"]
-    {
+    for document in [
+        "README.md",
+        "docs/README.md",
+        "docs/architecture.md",
+        "docs/decisions.md",
+        "docs/sync-actions.md",
+        "app/README.md",
+    ] {
         let path = root().join(document);
         let text = std::fs::read_to_string(&path).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
