@@ -259,6 +259,11 @@ fn merge_in(
 ) -> Result<()> {
     let base = locked.and_then(|locked| matter.base(locked, ours));
     let three = Three { base: base.as_deref(), ours: ours.bytes, theirs: &file.bytes };
+    let nothing_shared = match (locked, &base) {
+        (None, _) => Some("another file is in its place"),
+        (_, None) => Some("edited on both sides, and what was pulled is not to be found"),
+        _ => None,
+    };
     let merged = merge(git, matter.scratch, &three, matter.name, None)?;
     // Who changed the permissions has decided upon them.
     let executable = match locked {
@@ -292,11 +297,7 @@ fn merge_in(
         (Merged::Lines { marked }, None) => {
             let hunk = first_hunk(&marked);
             let line = hunk.as_ref().map_or(1, |(line, _)| *line);
-            let place = match (locked, &base) {
-                (None, _) => "another file is in its place".to_owned(),
-                (_, None) => "edited on both sides, and what was pulled is not to be found".to_owned(),
-                _ => format!("line {line}"),
-            };
+            let place = nothing_shared.map_or_else(|| format!("line {line}"), str::to_owned);
             let shown = hunk.filter(|_| base.is_some()).map(|(_, hunk)| hunk);
             return conflict(
                 outcome,
@@ -307,7 +308,7 @@ fn merge_in(
             );
         }
         (Merged::Whole, None) => {
-            let place = "no text that could be merged".to_owned();
+            let place = nothing_shared.unwrap_or("no text that could be merged").to_owned();
             return conflict(
                 outcome,
                 (base, ours, file),
