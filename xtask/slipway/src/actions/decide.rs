@@ -269,7 +269,14 @@ fn merge_in(
     let executable = match locked {
         Some(locked) if ours.executable != locked.executable => ours.executable,
         Some(_) => file.executable,
-        None => ours.executable,
+        // In the way: they are part of the file that is taken.
+        None => {
+            if side == Some(Side::Ours) {
+                ours.executable
+            } else {
+                file.executable
+            }
+        }
     };
     let was_kept = locked
         .is_some_and(|locked| locked.state == State::Kept { sum: ours.sum, executable: ours.executable });
