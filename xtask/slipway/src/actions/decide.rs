@@ -282,6 +282,14 @@ fn merge_in(
         .is_some_and(|locked| locked.state == State::Kept { sum: ours.sum, executable: ours.executable });
     let taken = side.is_some() && !matches!(merged, Merged::Clean { .. });
     let (bytes, own) = match (merged, side) {
+        // Without a conflict: their whole file.
+        (Merged::Clean { .. }, Some(Side::Theirs)) if locked.is_some() => {
+            outcome.write = Some((with_ends_of(&file.bytes, ours.bytes).into_owned(), file.executable));
+            outcome.backup = true;
+            outcome.entry = Some(entry(file, State::Pulled));
+            outcome.told.push("as the source has it".to_owned());
+            return Ok(());
+        }
         (Merged::Clean { bytes, told }, side) => {
             if let (Some(line), true) = (first_difference(&file.bytes, &bytes), told.is_empty()) {
                 outcome.told.push(format!("merged with your edit at line {line}"));
