@@ -13,6 +13,9 @@ use super::plan::{Change, Step};
 use super::text::{Sum, with_ends_of, with_lf};
 use super::{File, Files, Git};
 
+/// Of a file that was written with marks, which are gone.
+const UNDECIDED: &str = "its conflict was not decided yet; once it is: sync-actions keep";
+
 /// Whose lines are taken where both changed the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -226,8 +229,12 @@ fn stays(
                 (Some(Side::Ours), _, Some(Ours { sum, executable, .. })) => {
                     State::Kept { sum: *sum, executable: *executable }
                 }
-                // The marks are gone, or they would not be read at all: an edit as any other.
                 (_, State::Kept { .. }, _) => state,
+                // The marks are gone, or they would not be read at all; nobody has said that it is decided.
+                (_, State::Conflict, _) => {
+                    outcome.told.push(UNDECIDED.to_owned());
+                    state
+                }
                 _ => State::Pulled,
             };
             outcome.entry = Some(entry(file, own));
@@ -280,6 +287,7 @@ fn merge_in(
     };
     let was_kept = locked
         .is_some_and(|locked| locked.state == State::Kept { sum: ours.sum, executable: ours.executable });
+    let was_open = side.is_none() && locked.is_some_and(|locked| locked.state == State::Conflict);
     let taken = side.is_some() && !matches!(merged, Merged::Clean { .. });
     let (bytes, own) = match (merged, side) {
         // Without a conflict: their whole file.
@@ -341,6 +349,10 @@ fn merge_in(
     let state = match sum == file.sum && executable == file.executable {
         true => State::Pulled,
         false if own => State::Kept { sum, executable },
+        false if was_open => {
+            outcome.told.push(UNDECIDED.to_owned());
+            State::Conflict
+        }
         false => State::Pulled,
     };
     outcome.entry = Some(entry(file, state));
