@@ -178,7 +178,9 @@ impl Run<'_> {
         }
         let to = fingerprint(&self.pulled.survey.target, files);
         let open = Open::read(&self.setup.folders, self.lock.as_ref())?;
-        let mut sides = open.map(|open| open.sides(&to, |path| sum(&here, path))).unwrap_or_default();
+        let from = |path: &str| steps.iter().find(|step| step.path == path)?.from.as_deref();
+        let seen = |path: &str| sum(&here, path, from(path));
+        let mut sides = open.map(|open| open.sides(&to, seen)).unwrap_or_default();
         sides.extend(typed);
         let decided = Decided { sides, markers };
         let matter = Matter {
@@ -221,7 +223,9 @@ impl Run<'_> {
         if conflicts > 0 && !markers {
             if !dry_run {
                 let to = fingerprint(&pulled.survey.target, &pulled.files);
-                Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, |path| sum(&here, path))?;
+                let from = |path: &str| outcomes.iter().find(|outcome| outcome.path == path)?.from.as_deref();
+                let seen = |path: &str| sum(&here, path, from(path));
+                Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, seen)?;
             }
             return Err(self.undecided(&outcomes, changed, dry_run).into());
         }
@@ -329,12 +333,14 @@ impl Run<'_> {
     }
 }
 
-/// What a file here is, to tell whether it is still the one that was decided upon.
-fn sum(here: &BTreeMap<String, Here>, path: &str) -> Option<String> {
-    match here.get(path)? {
+/// What a file here is, to tell whether it is still the one that was decided upon; of one that is renamed, at its old name.
+fn sum(here: &BTreeMap<String, Here>, path: &str, from: Option<&str>) -> Option<String> {
+    let files = [Some(path), from].into_iter().flatten().filter_map(|path| here.get(path));
+    let mut sums = files.filter_map(|here| match here {
         Here::File { sum, .. } => Some(sum.to_string()),
         _ => None,
-    }
+    });
+    sums.next()
 }
 
 /// Nothing is written through a link, or over what is no file.
