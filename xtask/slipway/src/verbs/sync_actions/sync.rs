@@ -22,12 +22,18 @@ use crate::process::{Kind, Launcher};
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
     let _guard = setup.begin(context)?;
-    let sides = sides(context, &setup, args)?;
-    let lock = setup.lock()?;
-    if let Some(lock) = &lock
-        && settle_marks(context, &setup, lock.clone(), &sides, args.dry_run)?
-    {
-        return Ok(ExitCode::SUCCESS);
+    let mut sides = sides(context, &setup, args)?;
+    let mut lock = setup.lock()?;
+    if let Some(found) = &lock {
+        let settled = settle_marks(context, &setup, found.clone(), &sides, args.dry_run)?;
+        sides.retain(|path, _| !settled.contains(path));
+        if !settled.is_empty() {
+            // Nothing else was asked for.
+            if sides.is_empty() || args.dry_run {
+                return Ok(ExitCode::SUCCESS);
+            }
+            lock = setup.lock()?;
+        }
     }
     within_range(&setup, args)?;
     let started = Instant::now();
@@ -75,14 +81,14 @@ fn within_range(setup: &Setup, args: &Args) -> Result<()> {
     }
 }
 
-/// Files with marks of a conflict come first: they are no edits that could be merged. Whether that was all to do.
+/// Files with marks of a conflict come first: they are no edits that could be merged. Gives those that had some.
 fn settle_marks(
     context: &Context,
     setup: &Setup,
     mut lock: Lock,
     sides: &BTreeMap<String, Side>,
     dry_run: bool,
-) -> Result<bool> {
+) -> Result<Vec<String>> {
     let here = look(setup.root(), lock.files.keys())?;
     let is_marked = |path: &str, entry: &Entry| match here.get(path) {
         Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
@@ -95,7 +101,7 @@ fn settle_marks(
         .map(|(path, _)| path.clone())
         .collect();
     if marked.is_empty() {
-        return Ok(false);
+        return Ok(marked);
     }
     let mut outcomes = Vec::new();
     for path in &marked {
@@ -125,7 +131,7 @@ fn settle_marks(
         Open::clear(&setup.folders)?;
     }
     match left.first() {
-        None => Ok(true),
+        None => Ok(marked),
         Some(first) => {
             let names = left.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
             Err(Failure::new(Code::Conflict, format!("marks of a conflict are in {names}"))
