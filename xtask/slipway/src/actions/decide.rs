@@ -246,6 +246,10 @@ fn stays(
             }
         }
         Change::Merge | Change::InTheWay => {
+            // A stranger in the place of what is renamed has nothing to do with what was pulled, unless it was renamed here too.
+            let is_stranger = change == Change::InTheWay
+                && outcome.from.as_ref().is_some_and(|from| matter.ours(from).is_some());
+            let locked = locked.filter(|_| !is_stranger);
             if let Some(ours) = ours {
                 merge_in(git, outcome, matter, (locked, &ours, file), side, decided)?;
             }
