@@ -13,10 +13,12 @@ fn lines(bytes: &[u8]) -> Vec<&[u8]> {
 pub fn added_and_removed(old: &[u8], new: &[u8]) -> (usize, usize) {
     let (mut old, mut new) = (lines(old).into_iter(), lines(new).into_iter());
     while old.len() > 0 && old.as_slice().first() == new.as_slice().first() {
-        (old.next(), new.next());
+        old.next();
+        new.next();
     }
     while old.len() > 0 && old.as_slice().last() == new.as_slice().last() {
-        (old.next_back(), new.next_back());
+        old.next_back();
+        new.next_back();
     }
     let (old, new) = (old.as_slice(), new.as_slice());
     let same = edits(old, new).map_or_else(|| heap(old, new), |edits| (old.len() + new.len() - edits) / 2);
@@ -73,7 +75,7 @@ pub fn similarity(old: &[u8], new: &[u8]) -> usize {
             shared += 2 * line.len();
         }
     }
-    if total == 0 { 100 } else { shared * 100 / total }
+    (shared * 100).checked_div(total).unwrap_or(100)
 }
 
 #[cfg(test)]
