@@ -98,8 +98,7 @@ pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) ->
             return ExitCode::FAILURE;
         }
     };
-    let command = help::shape(Cli::<V>::command(), &env);
-    let parsed = command.clone().try_get_matches_from(env.args.iter());
+    let parsed = help::shape(Cli::<V>::command(), &env).try_get_matches_from(env.args.iter());
     let cli = match parsed.and_then(|matches| Cli::<V>::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -108,7 +107,7 @@ pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) ->
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let context = Context::new(env, cli.options, command);
+    let context = Context::new(env, cli.options, Cli::<V>::command);
     run(cli.verb, &context).unwrap_or_else(|error| {
         context.screen.error(&error);
         ExitCode::from(error.downcast_ref::<Failure>().map_or(1, |failure| failure.code))

@@ -23,8 +23,8 @@ pub struct Context {
     pub(crate) screen: Screen,
     /// Options of every verb.
     pub(crate) options: Options,
-    /// The whole command line, for `help`.
-    pub(crate) command: clap::Command,
+    /// Makes the whole command line, for `help`.
+    pub(crate) command: fn() -> clap::Command,
 }
 
 /// A repository, read and ready.
@@ -65,7 +65,7 @@ fn pins(workspace: &Workspace) -> Pins {
 }
 
 impl Context {
-    pub(crate) fn new(env: Env, options: Options, command: clap::Command) -> Self {
+    pub(crate) fn new(env: Env, options: Options, command: fn() -> clap::Command) -> Self {
         let screen = Screen::new(&env, options.color, options.verbose);
         Context { env, screen, options, command }
     }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 use xshell::{Cmd, cmd};
 
 use super::vet::{self, Listed};
@@ -72,10 +73,10 @@ impl<'a> Git<'a> {
             self.launcher.progress().working("source", what);
             self.launcher.answer(command, Kind::Git, b"", MOST)?
         } else {
-            let start = Start::new(command, Kind::Git, Leash::Group).outputs(Stdio::piped(), Stdio::piped());
+            let start = Start::new(command, Kind::Git, Leash::Signal(Signal::TERM)).outputs(Stdio::piped(), Stdio::piped());
             let mut child = Captured::new(self.launcher.start(start)?)?;
             let deadline = Instant::now() + self.limit.unwrap_or(patience);
-            let mut pause = Duration::from_millis(1);
+            let asked = Instant::now();
             loop {
                 if let Some(said) = child.poll()? {
                     break Answer { code: said.code, stdout: said.stdout.into_bytes(), stderr: said.stderr };
@@ -88,8 +89,9 @@ impl<'a> Git<'a> {
                         .into());
                 }
                 self.launcher.progress().working("source", what);
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(10));
+                // Most answers come soon, and the next step waits for them.
+                let slow = asked.elapsed() > Duration::from_millis(500);
+                std::thread::sleep(Duration::from_millis(if slow { 20 } else { 1 }));
             }
         };
         match code {
@@ -112,13 +114,20 @@ impl<'a> Git<'a> {
         Ok(pairs.map(|(object, name)| (name.to_owned(), object.to_owned())).collect())
     }
 
-    /// Makes a bare repository, unless it is there.
-    pub fn init(&self, folder: &Path) -> Result<()> {
-        if folder.join("HEAD").is_file() {
-            return Ok(());
+    /// Makes a bare repository, unless it is there. Whether it was made: three folders and two lines need no child.
+    pub fn init(&self, folder: &Path) -> Result<bool> {
+        let head = folder.join("HEAD");
+        if head.is_file() {
+            return Ok(false);
         }
-        let command = self.command(None).args(["init", "--bare", "--quiet", "--template=", "--"]).arg(folder);
-        self.well(self.launcher.answer(command, Kind::Git, b"", MOST)?, "cannot make a cache").map(drop)
+        let make = || {
+            std::fs::create_dir_all(folder.join("objects"))?;
+            std::fs::create_dir_all(folder.join("refs"))?;
+            std::fs::write(folder.join("config"), "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")?;
+            std::fs::write(&head, "ref: refs/heads/main\n")
+        };
+        make().with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(true)
     }
 
     /// Fetches commits by their names; a branch with all that led to it.

@@ -71,6 +71,8 @@ pub struct Survey {
     pub versions: Vec<Version>,
     /// What the newest of them says, or the target where there are none.
     pub newest: Manifest,
+    /// The target's own manifest, where it was read already.
+    own: Option<Manifest>,
 }
 
 /// The files of a target.
@@ -93,7 +95,7 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
     let address = match wanted.source {
         Source::Folder(folder) => {
             let newest = folder::manifest(root, folder)?;
-            return Ok(Survey { target: Target::default(), versions: Vec::new(), newest });
+            return Ok(Survey { target: Target::default(), versions: Vec::new(), newest, own: None });
         }
         Source::Git(address) => address,
     };
@@ -102,18 +104,19 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
     let cache = cache(caches, address);
     std::fs::create_dir_all(cache.parent().unwrap_or(caches))?;
     let _ours = files::Lock::exclusive(&files::beside(&cache, "lock"))?;
-    git.init(&cache)?;
+    let is_new = git.init(&cache)?;
     let newest = refs.newest();
     let mut target = refs.target(wanted, None)?;
-    get(git, &cache, address, wanted, [Some(&target), newest.as_ref()])?;
+    get(git, &cache, address, wanted, [Some(&target), newest.as_ref()], is_new)?;
     let manifest_of = |target: &Target| {
         let bytes = manifests(git, &cache, wanted, target)?;
         Manifest::read(&bytes, &format!("{} {}", wanted.source.short(), target.name()))
     };
-    let told = match newest {
-        // A version of this tool that cannot read the newest one may still pull the one before.
-        Some(newest) if newest != target => manifest_of(&newest).or_else(|_| manifest_of(&target))?,
-        _ => manifest_of(&target)?,
+    // A version of this tool that cannot read the newest one may still pull the one before.
+    let other = newest.filter(|newest| *newest != target).and_then(|newest| manifest_of(&newest).ok());
+    let (told, mut own) = match other {
+        Some(newest) => (newest, None),
+        None => manifest_of(&target).map(|own| (own.clone(), Some(own)))?,
     };
     while let Some(why) = target.version.as_ref().and_then(|version| told.withdrawn(version)) {
         if wanted.locked.is_some_and(|locked| locked.commit == target.commit) && wanted.exactly.is_some() {
@@ -130,9 +133,10 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
             .into());
         }
         target = refs.target(wanted, Some(&told))?;
-        get(git, &cache, address, wanted, [Some(&target), None])?;
+        own = None;
+        get(git, &cache, address, wanted, [Some(&target), None], false)?;
     }
-    Ok(Survey { target, versions: refs.versions(), newest: told })
+    Ok(Survey { target, versions: refs.versions(), newest: told, own })
 }
 
 /// The manifest of a target, unread.
@@ -163,6 +167,7 @@ fn get<'a>(
     address: &str,
     wanted: &Wanted<'_>,
     targets: impl IntoIterator<Item = Option<&'a Target>>,
+    is_new: bool,
 ) -> Result<()> {
     let mut commits: Vec<&str> =
         targets.into_iter().flatten().filter_map(|target| target.commit.as_deref()).collect();
@@ -172,13 +177,14 @@ fn get<'a>(
         same && matches!(wanted.asked, Asked::Branch(_))
     });
     let old = branch.and_then(|locked| locked.commit.as_deref()).filter(|old| !commits.contains(old));
-    let names: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
-    let mut missing: Vec<&str> = Vec::new();
-    for (commit, is_there) in commits.iter().zip(git.have(cache, &names)?) {
-        if !is_there {
-            missing.push(commit);
+    let missing: Vec<&str> = match is_new {
+        true => commits.clone(),
+        false => {
+            let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
+            let there = git.have(cache, &trees)?;
+            commits.iter().zip(there).filter(|(_, there)| !there).map(|(commit, _)| *commit).collect()
         }
-    }
+    };
     if !missing.is_empty() || old.is_some() {
         let wants = if missing.is_empty() { &commits } else { &missing };
         git.fetch(cache, address, wants, old.is_some())?;
@@ -210,7 +216,10 @@ pub fn pull(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> R
     };
     let cache = cache(caches, address);
     let what = format!("{} {}", wanted.source.short(), survey.target.name());
-    let manifest = Manifest::read(&manifests(git, &cache, wanted, &survey.target)?, &what)?;
+    let manifest = match &survey.own {
+        Some(own) => own.clone(),
+        None => Manifest::read(&manifests(git, &cache, wanted, &survey.target)?, &what)?,
+    };
     let commit = survey.target.commit.as_deref().unwrap_or_default();
     let tree = wanted.subdir.map_or(format!("{commit}^{{tree}}"), |subdir| format!("{commit}:{subdir}"));
     let listed = git.list(&cache, &tree, &manifest.files, &what)?;

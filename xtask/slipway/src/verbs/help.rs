@@ -83,7 +83,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut command = context.command.clone();
+    let mut command = shape((context.command)(), &context.env);
     // Gives each sub-command the name that it is called by.
     command.build();
     for word in &args.topic {

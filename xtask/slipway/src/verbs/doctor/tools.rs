@@ -179,9 +179,10 @@ pub struct Tools {
 impl Tools {
     /// Looks for everything, at once: each program takes its time to say its version.
     pub fn look(context: &Context, here: &Here) -> Self {
+        let command = (context.command)();
         let is_verb = |verb: &&&str| {
             let mut words = verb.split(' ');
-            words.try_fold(&context.command, |command, word| command.find_subcommand(word)).is_some()
+            words.try_fold(&command, |command, word| command.find_subcommand(word)).is_some()
         };
         let look = |tool: &'static Tool, beside: Option<PathBuf>| -> Option<Found> {
             let verbs: Vec<&str> = tool.verbs.iter().filter(is_verb).copied().collect();
