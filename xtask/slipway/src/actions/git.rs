@@ -73,7 +73,8 @@ impl<'a> Git<'a> {
             self.launcher.progress().working("source", what);
             self.launcher.answer(command, Kind::Git, b"", MOST)?
         } else {
-            let start = Start::new(command, Kind::Git, Leash::Signal(Signal::TERM)).outputs(Stdio::piped(), Stdio::piped());
+            let start = Start::new(command, Kind::Git, Leash::Signal(Signal::TERM))
+                .outputs(Stdio::piped(), Stdio::piped());
             let mut child = Captured::new(self.launcher.start(start)?)?;
             let deadline = Instant::now() + self.limit.unwrap_or(patience);
             let asked = Instant::now();
