@@ -139,7 +139,7 @@ fn theirs_takes_their_lines_and_keeps_ours_in_a_backup() {
             .code(0)
             .says(&["your edited files as they were"]);
         conflict.is_decided(&case, conflict.theirs.as_deref());
-        assert_eq!(backups(&case), [conflict.edited.clone()], "{}", conflict.name);
+        assert_eq!(backups(&case), std::slice::from_ref(&conflict.edited), "{}", conflict.name);
         // An edit of other lines is merged; it is an edit as any other.
         let is_whole = conflict.theirs.as_deref().map(|text| text.replace('\r', "")) == conflict.v2;
         case.run("sync-actions --check").code(if is_whole { 0 } else { 3 });
@@ -159,7 +159,7 @@ fn markers_are_red_until_they_are_gone_and_kept() {
         assert!(locked(&case, "file.yml").unwrap().contains("conflict = "), "{}", conflict.name);
         case.run("sync-actions --check").code(4).says(&["file.yml", "1 conflict open"]);
         if conflict.marked {
-            assert_eq!(backups(&case), [conflict.edited.clone()], "{}", conflict.name);
+            assert_eq!(backups(&case), std::slice::from_ref(&conflict.edited), "{}", conflict.name);
             // Neither `keep` nor a second run take marks for an edit.
             case.run(&keep).code(4).says(&["a mark of a conflict is still there"]);
             case.run("sync-actions").code(4).says(&["marks of a conflict are in", "file.yml"]);
