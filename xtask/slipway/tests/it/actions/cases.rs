@@ -128,7 +128,12 @@ fn renamed() -> Vec<Row> {
     let t = text("moved");
     let edited = with_line(&t, 5, "ours");
     add("moved-old.yml", [Some(&t), Some(&edited), None, None], "", Lock::None);
-    add("moved-new.yml", [None, None, Some(&t), Some(&edited)], "was moved-old.yml; merged", Lock::Edited);
+    add(
+        "moved-new.yml",
+        [None, None, Some(&t), Some(&edited)],
+        "was moved-old.yml; with your edit at line 5",
+        Lock::Edited,
+    );
     // Declared in templates.toml: nothing in it is the same any more.
     let (t, other) = (text("declared"), text("as declared"));
     add("declared-old.yml", [Some(&t), Some(&t), None, None], "", Lock::None);
