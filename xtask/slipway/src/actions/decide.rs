@@ -13,6 +13,9 @@ use super::plan::{Change, Step};
 use super::text::{Sum, with_ends_of, with_lf};
 use super::{File, Files, Git};
 
+/// Of a file that was written with marks, which are gone.
+const UNDECIDED: &str = "its conflict was not decided yet; once it is: sync-actions keep";
+
 /// Whose lines are taken where both changed the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -226,8 +229,12 @@ fn stays(
                 (Some(Side::Ours), _, Some(Ours { sum, executable, .. })) => {
                     State::Kept { sum: *sum, executable: *executable }
                 }
-                // The marks are gone, or they would not be read at all: an edit as any other.
                 (_, State::Kept { .. }, _) => state,
+                // The marks are gone, or they would not be read at all; nobody has said that it is decided.
+                (_, State::Conflict, _) => {
+                    outcome.told.push(UNDECIDED.to_owned());
+                    state
+                }
                 _ => State::Pulled,
             };
             outcome.entry = Some(entry(file, own));
@@ -239,6 +246,10 @@ fn stays(
             }
         }
         Change::Merge | Change::InTheWay => {
+            // A stranger in the place of what is renamed has nothing to do with what was pulled, unless it was renamed here too.
+            let is_stranger = change == Change::InTheWay
+                && outcome.from.as_ref().is_some_and(|from| matter.ours(from).is_some());
+            let locked = locked.filter(|_| !is_stranger);
             if let Some(ours) = ours {
                 merge_in(git, outcome, matter, (locked, &ours, file), side, decided)?;
             }
@@ -259,17 +270,38 @@ fn merge_in(
 ) -> Result<()> {
     let base = locked.and_then(|locked| matter.base(locked, ours));
     let three = Three { base: base.as_deref(), ours: ours.bytes, theirs: &file.bytes };
+    let nothing_shared = match (locked, &base) {
+        (None, _) => Some("another file is in its place"),
+        (_, None) => Some("edited on both sides, and what was pulled is not to be found"),
+        _ => None,
+    };
     let merged = merge(git, matter.scratch, &three, matter.name, None)?;
     // Who changed the permissions has decided upon them.
     let executable = match locked {
         Some(locked) if ours.executable != locked.executable => ours.executable,
         Some(_) => file.executable,
-        None => ours.executable,
+        // In the way: they are part of the file that is taken.
+        None => {
+            if side == Some(Side::Ours) {
+                ours.executable
+            } else {
+                file.executable
+            }
+        }
     };
     let was_kept = locked
         .is_some_and(|locked| locked.state == State::Kept { sum: ours.sum, executable: ours.executable });
+    let was_open = side.is_none() && locked.is_some_and(|locked| locked.state == State::Conflict);
     let taken = side.is_some() && !matches!(merged, Merged::Clean { .. });
     let (bytes, own) = match (merged, side) {
+        // Without a conflict: their whole file.
+        (Merged::Clean { .. }, Some(Side::Theirs)) if locked.is_some() => {
+            outcome.write = Some((with_ends_of(&file.bytes, ours.bytes).into_owned(), file.executable));
+            outcome.backup = true;
+            outcome.entry = Some(entry(file, State::Pulled));
+            outcome.told.push("as the source has it".to_owned());
+            return Ok(());
+        }
         (Merged::Clean { bytes, told }, side) => {
             if let (Some(line), true) = (first_difference(&file.bytes, &bytes), told.is_empty()) {
                 let merged =
@@ -294,11 +326,7 @@ fn merge_in(
         (Merged::Lines { marked }, None) => {
             let hunk = first_hunk(&marked);
             let line = hunk.as_ref().map_or(1, |(line, _)| *line);
-            let place = match (locked, &base) {
-                (None, _) => "another file is in its place".to_owned(),
-                (_, None) => "edited on both sides, and what was pulled is not to be found".to_owned(),
-                _ => format!("line {line}"),
-            };
+            let place = nothing_shared.map_or_else(|| format!("line {line}"), str::to_owned);
             let shown = hunk.filter(|_| base.is_some()).map(|(_, hunk)| hunk);
             return conflict(
                 outcome,
@@ -309,7 +337,7 @@ fn merge_in(
             );
         }
         (Merged::Whole, None) => {
-            let place = "no text that could be merged".to_owned();
+            let place = nothing_shared.unwrap_or("no text that could be merged").to_owned();
             return conflict(
                 outcome,
                 (base, ours, file),
@@ -327,6 +355,10 @@ fn merge_in(
     let state = match sum == file.sum && executable == file.executable {
         true => State::Pulled,
         false if own => State::Kept { sum, executable },
+        false if was_open => {
+            outcome.told.push(UNDECIDED.to_owned());
+            State::Conflict
+        }
         false => State::Pulled,
     };
     outcome.entry = Some(entry(file, state));

@@ -50,7 +50,9 @@ pub fn merge(
     if [base.unwrap_or_default(), ours, theirs].into_iter().any(is_binary) {
         return Ok(Merged::Whole);
     }
-    if base.is_none() && side.is_some() {
+    // Against nothing, an empty file is one that nobody changed: the other one would win without a word.
+    let is_empty = || ours.is_empty() || theirs.is_empty();
+    if base.is_none() && (side.is_some() || ours != theirs && is_empty()) {
         return Ok(Merged::Whole);
     }
     let texts = [base.unwrap_or_default(), ours, theirs].map(with_lf);

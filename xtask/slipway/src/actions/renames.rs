@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::distance::similarity;
 use super::here::Here;
 use super::lock::Entry;
+use super::text::Sum;
 use super::{File, Files};
 
 /// How much of two files must be the same, in percent.
@@ -41,9 +42,10 @@ pub fn find(
         }
     }
     for old in gone.clone() {
-        let sum = locked.get(old).map(|entry| entry.sum);
+        // One empty file is like any other.
+        let sum = locked.get(old).map(|entry| entry.sum).filter(|sum| *sum != Sum::of(b""));
         let same: Vec<&String> =
-            come.iter().filter(|(_, file)| Some(file.sum) == sum).map(|(path, _)| *path).collect();
+            come.iter().filter(|(_, file)| sum == Some(file.sum)).map(|(path, _)| *path).collect();
         // The same content at several places says nothing about which of them it went to; but for one of that file name.
         let name = |path: &String| path.rsplit('/').next().map(str::to_owned);
         let path = match same[..] {
@@ -62,7 +64,7 @@ pub fn find(
             Some(Here::File { bytes, sum, .. }) if *sum == entry.sum => Some(bytes),
             _ => None,
         });
-        let Some(base) = base else { continue };
+        let Some(base) = base.filter(|base| !base.is_empty()) else { continue };
         for (path, file) in &come {
             let percent = similarity(base, &file.bytes);
             if percent >= ALIKE {
@@ -83,7 +85,6 @@ pub fn find(
 mod tests {
     use super::*;
     use crate::actions::lock::State;
-    use crate::actions::text::Sum;
 
     fn text(from: usize, lines: usize) -> String {
         (from..from + lines).map(|line| format!("step {line:03}\n")).collect()
@@ -133,6 +134,8 @@ mod tests {
         let old = [("a", text(0, 20))];
         assert_eq!(found(&old, &[("x", text(3, 20))], &[]), pairs(&[]));
         assert_eq!(found(&old, &[("x", text(2, 20))], &[]), pairs(&[("x", "a")]));
+        // Empty files are alike, and say nothing.
+        assert_eq!(found(&[("a", String::new())], &[("x", String::new())], &[]), pairs(&[]));
         // What is still there was not renamed.
         assert_eq!(found(&old, &[("a", text(0, 20)), ("x", text(0, 20))], &[("a", "x")]), pairs(&[]));
     }

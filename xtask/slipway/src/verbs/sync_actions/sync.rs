@@ -22,12 +22,18 @@ use crate::process::{Kind, Launcher};
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
     let _guard = setup.begin(context)?;
-    let sides = sides(context, &setup, args)?;
-    let lock = setup.lock()?;
-    if let Some(lock) = &lock
-        && settle_marks(context, &setup, lock.clone(), &sides, args.dry_run)?
-    {
-        return Ok(ExitCode::SUCCESS);
+    let mut sides = sides(context, &setup, args)?;
+    let mut lock = setup.lock()?;
+    if let Some(found) = &lock {
+        let settled = settle_marks(context, &setup, found.clone(), &sides, args.dry_run)?;
+        sides.retain(|path, _| !settled.contains(path));
+        if !settled.is_empty() {
+            // Nothing else was asked for.
+            if sides.is_empty() || args.dry_run {
+                return Ok(ExitCode::SUCCESS);
+            }
+            lock = setup.lock()?;
+        }
     }
     within_range(&setup, args)?;
     let started = Instant::now();
@@ -75,14 +81,14 @@ fn within_range(setup: &Setup, args: &Args) -> Result<()> {
     }
 }
 
-/// Files with marks of a conflict come first: they are no edits that could be merged. Whether that was all to do.
+/// Files with marks of a conflict come first: they are no edits that could be merged. Gives those that had some.
 fn settle_marks(
     context: &Context,
     setup: &Setup,
     mut lock: Lock,
     sides: &BTreeMap<String, Side>,
     dry_run: bool,
-) -> Result<bool> {
+) -> Result<Vec<String>> {
     let here = look(setup.root(), lock.files.keys())?;
     let is_marked = |path: &str, entry: &Entry| match here.get(path) {
         Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
@@ -95,7 +101,7 @@ fn settle_marks(
         .map(|(path, _)| path.clone())
         .collect();
     if marked.is_empty() {
-        return Ok(false);
+        return Ok(marked);
     }
     let mut outcomes = Vec::new();
     for path in &marked {
@@ -125,7 +131,7 @@ fn settle_marks(
         Open::clear(&setup.folders)?;
     }
     match left.first() {
-        None => Ok(true),
+        None => Ok(marked),
         Some(first) => {
             let names = left.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
             Err(Failure::new(Code::Conflict, format!("marks of a conflict are in {names}"))
@@ -178,7 +184,9 @@ impl Run<'_> {
         }
         let to = fingerprint(&self.pulled.survey.target, files);
         let open = Open::read(&self.setup.folders, self.lock.as_ref())?;
-        let mut sides = open.map(|open| open.sides(&to, |path| sum(&here, path))).unwrap_or_default();
+        let from = |path: &str| steps.iter().find(|step| step.path == path)?.from.as_deref();
+        let seen = |path: &str| sum(&here, path, from(path));
+        let mut sides = open.map(|open| open.sides(&to, seen)).unwrap_or_default();
         sides.extend(typed);
         let decided = Decided { sides, markers };
         let matter = Matter {
@@ -221,7 +229,9 @@ impl Run<'_> {
         if conflicts > 0 && !markers {
             if !dry_run {
                 let to = fingerprint(&pulled.survey.target, &pulled.files);
-                Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, |path| sum(&here, path))?;
+                let from = |path: &str| outcomes.iter().find(|outcome| outcome.path == path)?.from.as_deref();
+                let seen = |path: &str| sum(&here, path, from(path));
+                Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, seen)?;
             }
             return Err(self.undecided(&outcomes, changed, dry_run).into());
         }
@@ -329,12 +339,14 @@ impl Run<'_> {
     }
 }
 
-/// What a file here is, to tell whether it is still the one that was decided upon.
-fn sum(here: &BTreeMap<String, Here>, path: &str) -> Option<String> {
-    match here.get(path)? {
+/// What a file here is, to tell whether it is still the one that was decided upon; of one that is renamed, at its old name.
+fn sum(here: &BTreeMap<String, Here>, path: &str, from: Option<&str>) -> Option<String> {
+    let files = [Some(path), from].into_iter().flatten().filter_map(|path| here.get(path));
+    let mut sums = files.filter_map(|here| match here {
         Here::File { sum, .. } => Some(sum.to_string()),
         _ => None,
-    }
+    });
+    sums.next()
 }
 
 /// Nothing is written through a link, or over what is no file.
