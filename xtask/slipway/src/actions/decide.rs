@@ -272,7 +272,8 @@ fn merge_in(
     let (bytes, own) = match (merged, side) {
         (Merged::Clean { bytes, told }, side) => {
             if let (Some(line), true) = (first_difference(&file.bytes, &bytes), told.is_empty()) {
-                let merged = if locked.is_some_and(|locked| locked.sum == file.sum) { "with" } else { "merged with" };
+                let merged =
+                    if locked.is_some_and(|locked| locked.sum == file.sum) { "with" } else { "merged with" };
                 outcome.told.push(format!("{merged} your edit at line {line}"));
             }
             outcome.told.extend(told);

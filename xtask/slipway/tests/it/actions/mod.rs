@@ -1,0 +1,3 @@
+//! `sync-actions`
+
+mod fleet;
