@@ -1,7 +1,8 @@
-//! Shared workflows, pulled as people pull them: from real git repositories, with real edits.
+//! `sync-actions`, on real git repositories.
 
 mod cases;
 mod conflicts;
+mod fleet;
 mod random;
 mod session;
 mod source;
