@@ -295,7 +295,7 @@ pub const ALL: &[Bad] = &[
     Bad {
         name: "a folder source through a link",
         code: 2,
-        says: "`linked` is a symbolic link",
+        says: "shared/linked is a symbolic link",
         make: |world| {
             own_folder(world, "files = [\"linked/secret.txt\"]\n", |root| {
                 symlink("../../victim", root.join("shared/linked")).unwrap();

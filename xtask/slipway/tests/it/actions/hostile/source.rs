@@ -207,7 +207,7 @@ pub const TREES: &[Bad] = &[
     Bad {
         name: "tree bomb",
         code: 2,
-        says: "more than 2000",
+        says: "v1.0.0: more than 2000 files",
         make: |world| {
             let mut tree = world.source.tree(&[(FILE, b"x", &world.source.blob("x"))]);
             let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
@@ -445,11 +445,11 @@ pub const REFS: &[Bad] = &[
     Bad {
         name: "a near name with escapes",
         code: 2,
-        says: "has no tag v1.0.0-x",
+        says: "has no tag v1.0.0-xyz",
         make: |mut world| {
-            world.actions += "tag = \"v1.0.0-x\"\n";
+            world.actions += "tag = \"v1.0.0-xyz\"\n";
             let world = manifest(world, "files = [\"workflows/\"]\n");
-            world.source.point("refs/tags/v1.0.0-x\u{9b}2J", "refs/tags/v1.0.0");
+            world.source.point("refs/tags/v1.0.0-xyz\u{9b}", "refs/tags/v1.0.0");
             world
         },
     },
