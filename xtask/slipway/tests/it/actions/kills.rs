@@ -229,7 +229,8 @@ impl Drop for Disk {
 fn a_full_disk_says_so_and_nothing_is_lost() {
     let case = Case::new();
     let Some(disk) = Disk::new(case.root()) else { return };
-    let update = Update::new(case);
+    // Dropped in this order.
+    let (disk, update) = &(disk, Update::new(case));
     let (mut failed, mut caught) = (0, 0);
     for pages in 0..SIZES {
         restore(&update.case, &update.old);
@@ -248,7 +249,6 @@ fn a_full_disk_says_so_and_nothing_is_lost() {
     }
     println!("{SIZES} sizes of disk: {failed} were too small, {caught} of them found out while writing");
     assert!(failed > 0 && failed < SIZES, "{failed}");
-    drop(disk);
 }
 
 #[test]
