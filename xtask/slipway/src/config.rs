@@ -373,6 +373,8 @@ fn check_keys(text: &str, table: &str, found: &DeTable<'_>) -> Result<()> {
 }
 
 fn wrong(text: &str, span: Range<usize>, what: &str) -> Failure {
+    // It may quote the file, and a terminal obeys control characters.
+    let what = what.replace(|c: char| c.is_control() && c != '\n', "?");
     Failure::new(Code::Usage, format!("{}: {what}", place(text, span)))
 }
 

@@ -97,12 +97,23 @@ pub fn write_plain(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// How the names of files begin that are not finished.
+const STAGED: &str = ".slipway-";
+
+/// Removes what a killed [`write_atomic`] has left in a folder that nobody else writes into now.
+pub fn sweep(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(STAGED.as_bytes())) {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
 /// A file beside `path` with its new bytes, on the disk.
 fn stage(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mode = fs::metadata(path).map_or(0o644, |found| found.mode() & 0o7777);
     let mut file = tempfile::Builder::new()
-        .prefix(".slipway-")
+        .prefix(STAGED)
         .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(bytes)?;

@@ -219,8 +219,9 @@ impl Workspace {
         let folder = self.root.join(".xtask");
         files::own_folder(&folder, env.uid)?;
         let ignore = folder.join(".gitignore");
-        if !ignore.exists() {
-            files::write_atomic(&ignore, b"*\n")?;
+        // Nothing beside it that a kill could leave; one that was cut off is empty.
+        if !std::fs::symlink_metadata(&ignore).is_ok_and(|found| found.len() > 0) {
+            files::write_plain(&ignore, "*\n")?;
         }
         Ok(folder)
     }

@@ -9,6 +9,7 @@ use super::decide::Outcome;
 use super::lock::Lock;
 use super::open::{Folders, write};
 use super::tool::ToolLine;
+use crate::failure::{Code, Failure};
 use crate::files::{Journal, sync_tree};
 
 /// What was done.
@@ -25,6 +26,19 @@ pub struct Applied {
 /// Finishes an update that was killed. Gives how many files it was about.
 pub fn finish(root: &Path, folders: &Folders) -> Result<usize> {
     Journal::recover(root, &folders.journal())
+}
+
+/// An error after which the update is half done: says that it is not lost.
+fn begun(error: anyhow::Error, folders: &Folders) -> anyhow::Error {
+    if error.is::<Failure>() || !folders.journal().exists() {
+        return error;
+    }
+    let why = error.chain().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    Failure::new(Code::Failed, error.to_string())
+        .why(why)
+        .fact("kept", "what is still to be written: .xtask/actions/journal")
+        .next("cargo xtask sync-actions      finishes it, once that is mended")
+        .into()
 }
 
 /// Writes what was decided, and `lock` last. `stamp` names the backup.
@@ -72,7 +86,7 @@ pub fn apply(
         sync_tree(&backup)?;
     }
     if !journal.is_empty() {
-        journal.commit(root, &folders.journal())?;
+        journal.commit(root, &folders.journal()).map_err(|error| begun(error, folders))?;
     }
     Ok(applied)
 }

@@ -192,7 +192,14 @@ impl<'a> Git<'a> {
             .command(Some(Objects::Bare(cache)))
             .args(["--literal-pathspecs", "ls-tree", "-r", "-z", "-l", "--full-tree", tree, "--"])
             .args(paths);
-        let answer = self.well(self.launcher.answer(command, Kind::Git, b"", MOST)?, what)?;
+        let answer = self.launcher.answer(command, Kind::Git, b"", MOST).map_err(|error| {
+            // As many as may be, with the longest paths, are a tenth of that.
+            match error.to_string().contains(" says more than ") {
+                true => Failure::new(Code::Usage, format!("{what}: more than {} files", vet::MOST)).into(),
+                false => error,
+            }
+        })?;
+        let answer = self.well(answer, what)?;
         let mut files = BTreeMap::new();
         for line in answer.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
             let refuse = |why: &str| {

@@ -147,9 +147,13 @@ fn manifests(git: &Git<'_>, cache: &Path, wanted: &Wanted<'_>, target: &Target) 
         None => format!("{commit}:{MANIFEST}"),
     };
     let most = super::manifest::LONGEST + 1;
-    let found =
-        git.contents(Objects::Bare(cache), &[spec], most).ok().and_then(|mut found| found.pop().flatten());
-    found.ok_or_else(|| {
+    let found = git.contents(Objects::Bare(cache), &[spec], most).map_err(|error| {
+        let (short, name) = (wanted.source.short(), target.name());
+        let most = super::manifest::LONGEST / 1024;
+        let what = format!("{short} {name}: {MANIFEST} has more than {most} KiB, or cannot be read");
+        Failure::new(Code::Usage, what).why(error)
+    })?;
+    found.into_iter().next().flatten().ok_or_else(|| {
         let place = wanted.subdir.map(|subdir| format!(" in {subdir}")).unwrap_or_default();
         Failure::new(
             Code::Usage,
@@ -222,7 +226,16 @@ pub fn pull(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> R
     };
     let commit = survey.target.commit.as_deref().unwrap_or_default();
     let tree = wanted.subdir.map_or(format!("{commit}^{{tree}}"), |subdir| format!("{commit}:{subdir}"));
-    let listed = git.list(&cache, &tree, &manifest.files, &what)?;
+    let mut paths = manifest.files.clone();
+    paths.push(MANIFEST.to_owned());
+    let mut listed = git.list(&cache, &tree, &paths, &what)?;
+    // What was read as the manifest may have been where a link leads.
+    if listed.get(MANIFEST).is_some_and(|manifest| manifest.mode & 0o170_000 != 0o100_000) {
+        return Err(Failure::new(Code::Usage, format!("{what}: {MANIFEST} is no plain file")).into());
+    }
+    if !manifest.files.iter().any(|path| path.trim_end_matches('/') == MANIFEST) {
+        listed.remove(MANIFEST);
+    }
     check_listed(&manifest, &listed, &what)?;
     let listed = vet::list(listed, &what)?;
     let names: Vec<String> = listed.values().map(|file| file.blob.clone()).collect();

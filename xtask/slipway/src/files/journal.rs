@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{beside, sync_parent, sync_tree, write_atomic};
+use crate::failure::{Code, Failure};
 
 /// Writes and removals that happen together: all old or all new, whenever the process is killed.
 ///
@@ -55,6 +56,8 @@ impl Journal {
     pub fn commit(mut self, root: &Path, path: &Path) -> Result<()> {
         Self::recover(root, path)?;
         for change in &mut self.changes {
+            change.stays_below(root)?;
+            change.can_happen(root)?;
             change.was = fs::read(root.join(&change.path)).ok().map(|bytes| Sha256::digest(&bytes).into());
         }
         let mut text = serde_json::to_vec(&self.changes)?;
@@ -74,6 +77,8 @@ impl Journal {
         let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
         let changes: Vec<Change> = serde_json::from_slice(&text[..end])
             .with_context(|| format!("{} is not a journal of this tool", path.display()))?;
+        // The journal lies in the worktree, where anybody's commit could have put one.
+        changes.iter().try_for_each(|change| change.stays_below(root))?;
         let mut rest = text.get(end + 1..).unwrap_or_default();
         for change in &changes {
             let (bytes, after) =
@@ -92,6 +97,39 @@ impl Journal {
 }
 
 impl Change {
+    /// Refuses what leads out of `root`, by its name or through a link.
+    fn stays_below(&self, root: &Path) -> Result<()> {
+        let refuse = |what: String| Failure::new(Code::Failed, what);
+        let mut parts = self.path.components();
+        if parts.clone().count() == 0 || !parts.all(|part| matches!(part, Component::Normal(_))) {
+            let path = self.path.display().to_string().escape_default().to_string();
+            return Err(refuse(format!("{path} is not below this repository; its journal is not ours"))
+                .next("rm .xtask/actions/journal      (after a look at whose it is)")
+                .into());
+        }
+        let is_link = |folder: &&Path| {
+            !folder.as_os_str().is_empty()
+                && fs::symlink_metadata(root.join(folder)).is_ok_and(|about| about.is_symlink())
+        };
+        match self.path.ancestors().skip(1).find(is_link).map(Path::display) {
+            None => Ok(()),
+            Some(link) => {
+                Err(refuse(format!("{link} is a symbolic link, and nothing is written through one"))
+                    .next(format!("make it a folder of its own: rm {link}"))
+                    .into())
+            }
+        }
+    }
+
+    /// Whether the folder can be written: what fails here has not begun.
+    fn can_happen(&self, root: &Path) -> Result<()> {
+        use rustix::fs::{Access, access};
+        let folder =
+            self.path.ancestors().skip(1).map(|folder| root.join(folder)).find(|folder| folder.exists());
+        access(folder.as_deref().unwrap_or(root), Access::WRITE_OK | Access::EXEC_OK)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
     fn happen(&self, root: &Path, journal: &Path, bytes: &[u8]) -> io::Result<()> {
         let target = root.join(&self.path);
         let there = match fs::symlink_metadata(&target) {

@@ -70,6 +70,11 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end and gives its code; 128+n after signal n.
     pub fn end(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt as _;

@@ -16,6 +16,10 @@ use crate::failure::{Code, Failure};
 /// The folder's manifest.
 pub(super) fn manifest(root: &Path, folder: &str) -> Result<Manifest> {
     let path = root.join(folder).join(MANIFEST);
+    no_link(root, &format!("{folder}/{MANIFEST}"), 0)?;
+    if path.exists() && !path.is_file() {
+        return Err(Failure::new(Code::Usage, format!("{folder}: {MANIFEST} is no plain file")).into());
+    }
     let bytes = std::fs::read(&path).map_err(|error| {
         Failure::new(Code::Usage, format!("{folder} has no {MANIFEST} that can be read"))
             .why(error)
@@ -24,12 +28,28 @@ pub(super) fn manifest(root: &Path, folder: &str) -> Result<Manifest> {
     Manifest::read(&bytes, folder)
 }
 
+/// Refuses a path below `root` that is or goes through a link, which could lead anywhere. The last `without` parts may be.
+fn no_link(root: &Path, path: &str, without: usize) -> Result<()> {
+    let is_link =
+        |path: &&Path| std::fs::symlink_metadata(root.join(path)).is_ok_and(|about| about.is_symlink());
+    let mut above = Path::new(path).ancestors().skip(without).filter(|path| !path.as_os_str().is_empty());
+    match above.find(is_link) {
+        Some(link) => {
+            let what = format!("{} is a symbolic link, and no source is read through one", link.display());
+            Err(Failure::new(Code::Usage, what).next("make it a file or a folder of its own").into())
+        }
+        None => Ok(()),
+    }
+}
+
 /// The folder's files, without git's names of them.
 pub fn files(root: &Path, folder: &str) -> Result<(Manifest, Files)> {
     let manifest = manifest(root, folder)?;
     let top = root.join(folder);
     let mut listed = BTreeMap::new();
     for entry in &manifest.files {
+        // Itself, if it is one, is refused as all links are.
+        no_link(root, &format!("{folder}/{}", entry.trim_end_matches('/')), 1)?;
         for found in WalkDir::new(top.join(entry.trim_end_matches('/'))).follow_root_links(false) {
             let Ok(found) = found else { continue };
             let kind = found.file_type();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use semver::Version;
 
 use super::{Target, Wanted};
-use crate::actions::Manifest;
+use crate::actions::{Manifest, vet};
 use crate::config::{Asked, Source};
 use crate::failure::{Code, Failure};
 
@@ -117,7 +117,8 @@ impl Refs {
             };
             let near = crate::failure::nearest(name, self.refs.keys().map(String::as_str));
             let failure = Failure::new(Code::Usage, format!("{} has no {kind} {short}", self.short));
-            near.into_iter().fold(failure, |failure, near| failure.next(format!("did you mean {near}?")))
+            near.into_iter()
+                .fold(failure, |failure, near| failure.next(format!("did you mean {}?", vet::shown(near))))
         })?;
         let tag = name.strip_prefix("refs/tags/").map(|tag| tag.strip_prefix('v').unwrap_or(tag));
         let version = tag.and_then(|tag| tag.parse().ok());

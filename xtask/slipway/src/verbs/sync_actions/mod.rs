@@ -153,6 +153,7 @@ impl Setup {
             Failure::new(Code::Failed, "another sync-actions is at work in this worktree")
                 .next("the same command, when it has ended")
         })?;
+        files::sweep(&self.folders.0);
         let finished = finish(self.root(), &self.folders)?;
         if finished > 0 {
             context.screen.note(&format!("an update that was killed is finished now, {finished} files"));

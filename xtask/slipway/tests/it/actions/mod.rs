@@ -2,7 +2,11 @@
 
 mod cases;
 mod conflicts;
+mod crafted;
 mod fleet;
+mod hostile;
+mod kills;
+mod private;
 mod random;
 mod session;
 mod source;
