@@ -76,6 +76,11 @@ impl Entry {
     pub fn is_own(&self) -> bool {
         matches!(self.state, State::Kept { .. } | State::Deleted)
     }
+
+    /// Whether somebody has to decide upon it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Conflict | State::Gone)
+    }
 }
 
 impl Lock {

@@ -1,6 +1,7 @@
 //! `sync-actions`: the shared workflows, pulled when it suits, and nothing lost.
 
 mod check;
+mod difference;
 mod fleet;
 mod init;
 mod keep;

@@ -1,23 +1,21 @@
 //! `sync-actions` itself: what is new, merged with what is here, all or nothing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
-use xshell::cmd;
+use anyhow::Result;
 
-use super::{Args, Setup, git, marks, not_managed, shown};
+use super::{Args, Setup, difference, git, marks, not_managed, shown};
 use crate::actions::{
-    Decided, Entry, Git, Here, LOCK, Lock, Matter, Open, Outcome, Pulled, Side, Target, ToolLine, apply,
-    bases, decide, edited_on_both_sides, fingerprint, keep, look, marker, plan, pull,
+    Decided, Git, Here, LOCK, Lock, Matter, Open, Outcome, Pulled, Side, Target, ToolLine, apply, bases,
+    decide, edited_on_both_sides, fingerprint, look, plan, pull,
 };
 use crate::config::Asked;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::count;
-use crate::process::{Kind, Launcher};
+use crate::process::Launcher;
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
@@ -25,7 +23,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut sides = sides(context, &setup, args)?;
     let mut lock = setup.lock()?;
     if let Some(found) = &lock {
-        let settled = settle_marks(context, &setup, found.clone(), &sides, args.dry_run)?;
+        let settled = marks::settle(context, &setup, found.clone(), &sides, args.dry_run)?;
         sides.retain(|path, _| !settled.contains(path));
         if !settled.is_empty() {
             // Nothing else was asked for.
@@ -81,69 +79,8 @@ fn within_range(setup: &Setup, args: &Args) -> Result<()> {
     }
 }
 
-/// Files with marks of a conflict come first: they are no edits that could be merged. Gives those that had some.
-fn settle_marks(
-    context: &Context,
-    setup: &Setup,
-    mut lock: Lock,
-    sides: &BTreeMap<String, Side>,
-    dry_run: bool,
-) -> Result<Vec<String>> {
-    let here = look(setup.root(), lock.files.keys())?;
-    let is_marked = |path: &str, entry: &Entry| match here.get(path) {
-        Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
-        _ => false,
-    };
-    let marked: Vec<String> = lock
-        .files
-        .iter()
-        .filter(|(path, entry)| is_marked(path, entry))
-        .map(|(path, _)| path.clone())
-        .collect();
-    if marked.is_empty() {
-        return Ok(marked);
-    }
-    let mut outcomes = Vec::new();
-    for path in &marked {
-        let (Some(side), Some(entry), Some(Here::File { bytes, executable, .. })) =
-            (sides.get(path), lock.files.get_mut(path), here.get(path))
-        else {
-            continue;
-        };
-        let Some(bytes) = marks::resolve(bytes, *side) else {
-            return Err(Failure::new(
-                Code::Conflict,
-                format!("{path}: the marks of its conflict have no end"),
-            )
-            .next("edit the file")
-            .into());
-        };
-        let executable = *executable;
-        let sum = crate::actions::Sum::of(&bytes);
-        keep(entry, &Here::File { bytes: bytes.clone(), sum, executable });
-        let write = Some((bytes, executable));
-        outcomes.push(Outcome { path: path.clone(), write, backup: true, ..Outcome::default() });
-    }
-    let left: Vec<&String> = marked.iter().filter(|path| !sides.contains_key(*path)).collect();
-    if !outcomes.is_empty() && !dry_run {
-        let done = apply(setup.root(), &setup.folders, &outcomes, None, &lock, &stamp())?;
-        context.screen.done("decided", &count(done.files, "file"), None);
-        Open::clear(&setup.folders)?;
-    }
-    match left.first() {
-        None => Ok(marked),
-        Some(first) => {
-            let names = left.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
-            Err(Failure::new(Code::Conflict, format!("marks of a conflict are in {names}"))
-                .next(format!("edit, then: cargo xtask sync-actions keep {first}"))
-                .next(format!("cargo xtask sync-actions --ours {first}      (or --theirs)"))
-                .into())
-        }
-    }
-}
-
 /// When this was, for the name of a backup: seconds since 1970, in UTC.
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{}.{:03}", now.as_secs(), now.subsec_millis())
 }
@@ -222,7 +159,7 @@ impl Run<'_> {
         screen.headline(&shown::headline(&setup.source, old.as_ref(), &pulled.survey));
         shown::lines(screen, &outcomes, tool.as_ref(), &self.name());
         if context.options.verbose {
-            show_difference(launcher, setup, &outcomes)?;
+            difference::show(launcher, setup, &outcomes)?;
         }
         let conflicts = outcomes.iter().filter(|outcome| outcome.conflict.is_some()).count();
         let changed = outcomes.iter().filter(|outcome| shown::is_shown(outcome)).count();
@@ -265,17 +202,15 @@ impl Run<'_> {
             screen.note(&format!("your edited files as they were: {backup}"));
         }
         self.note_newer();
-        if conflicts == 0 {
+        // Also those of an earlier run that nobody has decided upon.
+        let open = new_lock.files.iter().filter(|(_, entry)| entry.is_open()).map(|(path, _)| path);
+        let open: Vec<&String> = open.collect();
+        if open.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        let marked = outcomes.iter().filter(|outcome| outcome.conflict.is_some());
-        let failure =
-            Failure::new(Code::Conflict, format!("{} to decide in an editor", count(conflicts, "conflict")));
-        Err(marked
-            .fold(failure, |failure, outcome| {
-                failure.next(format!("edit, then: cargo xtask sync-actions keep {}", outcome.path))
-            })
-            .into())
+        let what = format!("{} to decide in an editor", count(open.len(), "conflict"));
+        let next = |path: &&String| format!("edit, then: cargo xtask sync-actions keep {path}");
+        Err(open.iter().map(next).fold(Failure::new(Code::Conflict, what), Failure::next).into())
     }
 
     fn undecided(&self, outcomes: &[Outcome], changed: usize, dry_run: bool) -> Failure {
@@ -363,33 +298,4 @@ fn no_obstacles(here: &BTreeMap<String, Here>) -> Result<()> {
         return Err(Failure::new(Code::Failed, what).next(next).into());
     }
     Ok(())
-}
-
-/// `git diff` of what would be written.
-fn show_difference(launcher: &Launcher<'_>, setup: &Setup, outcomes: &[Outcome]) -> Result<()> {
-    let folder = setup.folders.scratch();
-    let _ = crate::files::remove_folder(&folder);
-    let put = |side: &str, path: &str, bytes: &[u8]| -> Result<()> {
-        let path = folder.join(side).join(path);
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
-    for side in ["a", "b"] {
-        std::fs::create_dir_all(folder.join(side))?;
-    }
-    for outcome in outcomes {
-        let old = outcome.from.as_ref().unwrap_or(&outcome.path);
-        if let Some((bytes, _)) = &outcome.write {
-            put("b", &outcome.path, bytes)?;
-        }
-        if (outcome.write.is_some() || outcome.remove)
-            && let Ok(bytes) = std::fs::read(setup.root().join(old))
-        {
-            put("a", old, &bytes)?;
-        }
-    }
-    let sh = &launcher.shell;
-    let command =
-        cmd!(sh, "git -C {folder} --no-pager diff --no-index --no-prefix --find-renames --no-ext-diff a b");
-    launcher.interact(command, Kind::Git).map(drop)
 }
