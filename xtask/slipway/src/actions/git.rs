@@ -13,6 +13,10 @@ use super::vet::{self, Listed};
 use crate::failure::{Code, Failure};
 use crate::process::{Answer, Captured, Kind, Launcher, Leash, Start};
 
+mod history;
+
+pub use history::{HEAD, Tracked};
+
 /// How long a remote may take to name its refs, where nobody can be typing a passphrase.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take to send what was asked for.
@@ -36,6 +40,8 @@ pub enum Objects<'a> {
     Bare(&'a Path),
     /// The repository around a folder.
     Around(&'a Path),
+    /// The repository in a folder, and none above it.
+    In(&'a Path),
 }
 
 impl<'a> Git<'a> {
@@ -53,6 +59,10 @@ impl<'a> Git<'a> {
                 cmd!(sh, "git --git-dir={folder}")
             }
             Some(Objects::Around(folder)) => cmd!(sh, "git -C {folder}"),
+            Some(Objects::In(folder)) => {
+                let above = folder.parent().unwrap_or(folder);
+                cmd!(sh, "git -C {folder}").env("GIT_CEILING_DIRECTORIES", above)
+            }
         };
         command
             .args(["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"])

@@ -26,7 +26,7 @@ mod vet;
 pub use apply::{apply, finish};
 pub use check::{Finding, Found, check};
 pub use decide::{Decided, Matter, Outcome, Side, decide};
-pub use git::Git;
+pub use git::{Git, HEAD, Objects, Tracked};
 pub use here::{Here, look};
 pub use keep::{Keep, keep};
 pub use lock::{Entry, Lock, State};
@@ -37,6 +37,7 @@ pub use plan::{Change, edited_on_both_sides, plan};
 pub use source::{Pulled, Survey, Target, Wanted, bases, pull, survey};
 pub use text::{Sum, marker};
 pub use tool::ToolLine;
+pub use vet::shown as plain;
 
 use std::collections::BTreeMap;
 

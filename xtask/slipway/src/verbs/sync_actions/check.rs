@@ -185,7 +185,7 @@ impl Checked {
 }
 
 /// The day, in UTC: 2026-12-01.
-fn today() -> String {
+pub(super) fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     day(seconds / 86_400)
 }

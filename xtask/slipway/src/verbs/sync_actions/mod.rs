@@ -1,6 +1,7 @@
 //! `sync-actions`: the shared workflows, pulled when it suits, and nothing lost.
 
 mod check;
+mod fleet;
 mod init;
 mod keep;
 mod marks;
@@ -85,6 +86,8 @@ enum Verb {
     Status(status::Args),
     /// Write [actions] into xtask.toml, and pull for the first time
     Init(init::Args),
+    /// Who has which version: a look at many repositories, on a screen or as a page
+    Fleet(fleet::Args),
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -92,6 +95,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Some(Verb::Keep(args)) => keep::run(context, args),
         Some(Verb::Status(args)) => status::run(context, args),
         Some(Verb::Init(args)) => init::run(context, args),
+        Some(Verb::Fleet(args)) => fleet::run(context, args),
         None if args.check => check::run(context, args.online, args.json),
         None => sync::run(context, args),
     }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod conflicts;
+mod fleet;
 mod random;
 mod session;
 mod source;
