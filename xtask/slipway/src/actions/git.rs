@@ -142,7 +142,15 @@ impl<'a> Git<'a> {
     }
 
     /// Fetches commits by their names; a branch with all that led to it.
-    pub fn fetch(&self, cache: &Path, url: &str, wants: &[&str], whole: bool) -> Result<()> {
+    /// What `have` has, which is in the cache, is not sent again.
+    pub fn fetch(
+        &self,
+        cache: &Path,
+        url: &str,
+        wants: &[&str],
+        have: Option<&str>,
+        whole: bool,
+    ) -> Result<()> {
         // Left by a git that was killed; whoever calls holds our own lock.
         let _ = std::fs::remove_file(cache.join("shallow.lock"));
         let mut command = self.command(Some(Objects::Bare(cache))).args([
@@ -156,6 +164,9 @@ impl<'a> Git<'a> {
             command = command.arg("--depth=1");
         } else if cache.join("shallow").exists() {
             command = command.arg("--unshallow");
+        }
+        if let Some(have) = have {
+            command = command.arg(format!("--negotiation-tip={have}"));
         }
         let command = command.arg("--end-of-options").arg(url).args(wants);
         self.remote(command, "fetching", url, TRANSFER).map(drop)

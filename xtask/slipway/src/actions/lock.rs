@@ -11,7 +11,7 @@ use semver::Version;
 
 use super::manifest::Minimum;
 use super::text::{Sum, marker};
-use super::{FOLDER, LOCK};
+use super::{FOLDER, LOCK, vet};
 use crate::failure::{Code, Failure};
 
 /// The lock's own version.
@@ -153,7 +153,7 @@ impl Lock {
             "subdir" => self.subdir = Some(text()?),
             "ref" => self.git_ref = Some(text()?),
             "version" => self.version = Some(text()?.parse().ok()?),
-            "commit" => self.commit = Some(text()?),
+            "commit" => self.commit = Some(text().filter(|commit| is_object(commit))?),
             "minimum" => {
                 let fields = fields(value)?;
                 let field =
@@ -169,16 +169,13 @@ impl Lock {
     fn read_entry(&mut self, line: &str) -> Option<()> {
         let (path, value) = line.split_once(" = ")?;
         let path = unquote(path)?;
-        let below = path.strip_prefix(FOLDER)?;
-        // Hand-made or not, a lock leads nowhere else.
-        if path == LOCK || below.split('/').any(|part| ["", ".", ".."].contains(&part)) {
-            return None;
-        }
+        // Hand-made or not, a lock leads nowhere that a source could not.
+        vet::path(path.strip_prefix(FOLDER)?).ok()?;
         let (mut blob, mut executable, mut sum, mut kept, mut kept_mode) = (None, None, None, None, None);
         let mut state = State::Pulled;
         for (key, value) in fields(value)? {
             match (key, value) {
-                ("blob", text) => blob = unquote(text),
+                ("blob", text) => blob = unquote(text).filter(|blob| is_object(blob)),
                 ("mode", text) => executable = read_mode(text),
                 ("sha256", text) => sum = Sum::read(&unquote(text)?),
                 ("kept", text) => kept = Some(Sum::read(&unquote(text)?)?),
@@ -193,8 +190,9 @@ impl Lock {
         if let Some(sum) = kept {
             state = State::Kept { sum, executable: kept_mode.unwrap_or(executable) };
         }
-        self.files.insert(path, Entry { blob: blob?, sum: sum?, executable, state });
-        Some(())
+        // Two lines for one path are left by a merge of branches; which of them is true?
+        let twice = self.files.insert(path, Entry { blob: blob?, sum: sum?, executable, state });
+        twice.is_none().then_some(())
     }
 
     /// The text of the lock.
@@ -249,6 +247,11 @@ fn read_mode(text: &str) -> Option<bool> {
     }
 }
 
+/// Whether it is git's name of an object, and of nothing else: no ref, no option.
+fn is_object(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The pairs of `{ a = "x", b = true }`. No value of ours has a comma or a brace in it.
 fn fields(value: &str) -> Option<Vec<(&str, &str)>> {
     let inner = value.strip_prefix("{ ")?.strip_suffix(" }")?;
@@ -262,7 +265,9 @@ fn quote(text: &str) -> String {
 
 fn unquote(text: &str) -> Option<String> {
     let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.filter(|inner| !inner.contains(['"', '\\'])).map(str::to_owned)
+    inner
+        .filter(|inner| !inner.contains(|c: char| c == '"' || c == '\\' || c.is_control()))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -305,14 +310,18 @@ mod tests {
     fn a_line_of_somebody_else_is_refused_with_its_number() -> Result<()> {
         let text = full()?.text();
         let lines = text.lines().count();
-        let entry = "{ blob = \"a\", mode = \"644\", sha256 = \"b\" }";
+        let last = text.lines().last().unwrap_or_default();
+        let entry = last.split_once(" = ").unwrap_or_default().1;
         for line in [
             "nonsense".to_owned(),
+            last.to_owned(),
+            format!("\".github/a\u{1b}[2J\" = {entry}"),
+            format!("\".github/a\" = {}", entry.replace("aaaa", "+a:b")),
             format!("\"../x\" = {entry}"),
             format!("\".github/../x\" = {entry}"),
             format!("\".github/sync-actions.lock\" = {entry}"),
-            text.lines().last().unwrap_or_default().replace("blob", "surprise"),
-            text.lines().last().unwrap_or_default().replace("\"644\"", "\"4755\""),
+            last.replace("blob", "surprise"),
+            last.replace("\"644\"", "\"4755\""),
         ] {
             let error = Lock::parse(&format!("{text}{line}\n")).err().map(|error| error.to_string());
             let place = format!("{LOCK}:{}: ", lines + 1);

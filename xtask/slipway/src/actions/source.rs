@@ -181,17 +181,19 @@ fn get<'a>(
         same && matches!(wanted.asked, Asked::Branch(_))
     });
     let old = branch.and_then(|locked| locked.commit.as_deref()).filter(|old| !commits.contains(old));
-    let missing: Vec<&str> = match is_new {
-        true => commits.clone(),
-        false => {
-            let trees: Vec<String> = commits.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
-            let there = git.have(cache, &trees)?;
-            commits.iter().zip(there).filter(|(_, there)| !there).map(|(commit, _)| *commit).collect()
-        }
-    };
+    let locked = wanted.locked.and_then(|locked| locked.commit.as_deref());
+    let (mut missing, mut have) = (commits.clone(), None);
+    if !is_new {
+        let asked: Vec<&str> = commits.iter().copied().chain(locked).collect();
+        let trees: Vec<String> = asked.iter().map(|commit| format!("{commit}^{{tree}}")).collect();
+        let there = git.have(cache, &trees)?;
+        missing =
+            commits.iter().zip(&there).filter(|(_, there)| !**there).map(|(commit, _)| *commit).collect();
+        have = locked.filter(|_| there.last() == Some(&true));
+    }
     if !missing.is_empty() || old.is_some() {
         let wants = if missing.is_empty() { &commits } else { &missing };
-        git.fetch(cache, address, wants, old.is_some())?;
+        git.fetch(cache, address, wants, have, old.is_some())?;
     }
     if let (Some(old), Some(new)) = (old, commits.first())
         && !git.is_ancestor(cache, old, new)?
@@ -289,7 +291,7 @@ pub fn bases(
         let _ours = files::Lock::exclusive(&files::beside(&cache, "lock"))?;
         git.init(&cache)?;
         look(Objects::Bare(&cache), &mut found);
-        if found.len() < blobs.len() && git.fetch(&cache, &address, &[commit], false).is_ok() {
+        if found.len() < blobs.len() && git.fetch(&cache, &address, &[commit], None, false).is_ok() {
             look(Objects::Bare(&cache), &mut found);
         }
     }

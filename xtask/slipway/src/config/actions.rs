@@ -167,7 +167,7 @@ pub fn read_source(text: &str) -> Result<Source> {
         (None, _) if text.contains(':') => ("", ""),
         (None, _) if is_below(text) => return Ok(Source::Folder(text.trim_matches('/').to_owned())),
         (None, _) => {
-            return Err(refuse(format!("`{text}` is no folder below the root"))
+            return Err(refuse(format!("`{}` is no folder below the root", masked(text)))
                 .next("another repository on this machine: file:///…")
                 .into());
         }
@@ -194,11 +194,16 @@ pub fn read_source(text: &str) -> Result<Source> {
     };
     if !known {
         let why = if scheme == "http" { ", unencrypted" } else { "" };
-        return Err(refuse(format!("`{text}` is not an address that git is given here{why}"))
+        return Err(refuse(format!("`{}` is not an address that git is given here{why}", masked(text)))
             .next("https://…, ssh://…, git@host:path, file:///…, or a folder of this repository")
             .into());
     }
     Ok(Source::Git(text.to_owned()))
+}
+
+/// A mistyped address, without what may be a password in it.
+fn masked(text: &str) -> String {
+    text.rsplit_once('@').map_or(text.to_owned(), |(_, rest)| format!("***@{rest}"))
 }
 
 /// Whether git and ssh read it as a host (with user and port), and as nothing else.
@@ -280,6 +285,12 @@ mod tests {
             error.as_deref(),
             Some("the address has a user or a password in it: https://***@github.com/…")
         );
+        for text in
+            ["robot:hunter2@github.com:a/b", "https:/robot:hunter2@github.com/a", "git://r:hunter2@h/a"]
+        {
+            let error = read_source(text).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!error.is_empty() && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let git = git(context, &launcher, None);
     let wanted = setup.wanted(args.to.as_ref(), lock.as_ref());
     let pulled = pull(&git, setup.root(), &context.env.cache(), &wanted)?;
-    let mut run = Run { context, setup: &setup, lock, pulled, started };
+    let exactly = args.to.is_some();
+    let mut run = Run { context, setup: &setup, lock, pulled, started, exactly };
     let outcomes = run.outcomes(&git, sides, args.markers)?;
     run.finish(&launcher, outcomes, args.dry_run, args.markers)
 }
@@ -92,6 +93,8 @@ pub(super) struct Run<'a> {
     pub lock: Option<Lock>,
     pub pulled: Pulled,
     pub started: Instant,
+    /// Whether the version was typed.
+    pub exactly: bool,
 }
 
 impl Run<'_> {
@@ -152,7 +155,7 @@ impl Run<'_> {
         dry_run: bool,
         markers: bool,
     ) -> Result<ExitCode> {
-        let Run { context, setup, ref lock, ref pulled, started } = self;
+        let Run { context, setup, ref lock, ref pulled, started, .. } = self;
         let screen = &context.screen;
         let tool = pulled.manifest.tool.as_ref().and_then(|wanted| ToolLine::read(setup.root(), wanted));
         let old = lock.as_ref().map(Target::of);
@@ -230,9 +233,7 @@ impl Run<'_> {
         }
         let all = |side: &str| paths.iter().map(|path| format!(" {side} {path}")).collect::<String>();
         let version = match &self.pulled.survey.target.version {
-            Some(version) if self.context.env.args.iter().any(|arg| arg == "--to") => {
-                format!(" --to {version}")
-            }
+            Some(version) if self.exactly => format!(" --to {version}"),
             _ => String::new(),
         };
         let command = format!("cargo xtask sync-actions{version}");
