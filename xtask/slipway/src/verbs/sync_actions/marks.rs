@@ -66,6 +66,7 @@ pub fn settle(
             context.screen.absent(path, "would be decided; nothing is written by --dry-run");
         }
     } else if !outcomes.is_empty() {
+        let open = Open::read(&setup.folders, Some(&lock))?;
         let done = apply(setup.root(), &setup.folders, &outcomes, None, &lock, &sync::stamp())?;
         context.screen.done("decided", &count(done.files, "file"), None);
         if let Some(backup) = &done.backup {
@@ -74,7 +75,7 @@ pub fn settle(
         }
         let is_settled = |path: &String| outcomes.iter().any(|outcome| outcome.path == *path);
         // An update may wait for decisions about other files.
-        if Open::read(&setup.folders, Some(&lock))?.is_none_or(|open| open.paths.iter().all(is_settled)) {
+        if open.is_none_or(|open| open.paths.iter().all(is_settled)) {
             Open::clear(&setup.folders)?;
         }
     }
