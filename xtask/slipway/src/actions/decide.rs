@@ -239,6 +239,11 @@ fn stays(
             };
             outcome.entry = Some(entry(file, own));
         }
+        // That its marks went with the file decides nothing, either.
+        Change::Deleted | Change::DeletedAndChanged if state == State::Conflict && side.is_none() => {
+            outcome.entry = Some(entry(file, state));
+            outcome.told.push(UNDECIDED.to_owned());
+        }
         Change::Deleted | Change::DeletedAndChanged => {
             outcome.entry = Some(entry(file, State::Deleted));
             if state != State::Deleted || change == Change::DeletedAndChanged {

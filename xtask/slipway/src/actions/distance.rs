@@ -1,6 +1,9 @@
 //! How far two texts are from each other, in lines.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher as _, BuildHasherDefault};
 
 /// Beyond so many changed lines, they are counted as a heap: exact numbers help nobody then, and take long.
 const MOST: usize = 2_000;
@@ -63,19 +66,53 @@ fn heap(old: &[&[u8]], new: &[&[u8]]) -> usize {
     shared
 }
 
-/// How much of two texts is the same, in percent of their bytes: lines in common, wherever they are.
-pub fn similarity(old: &[u8], new: &[u8]) -> usize {
-    let total = old.len() + new.len();
-    let mut counts: HashMap<&[u8], usize> = HashMap::new();
-    lines(old).iter().for_each(|line| *counts.entry(line).or_default() += 1);
-    let mut shared = 0;
-    for line in lines(new) {
-        if let Some(count) = counts.get_mut(line).filter(|count| **count > 0) {
-            *count -= 1;
-            shared += 2 * line.len();
-        }
+/// The lines of a text, counted once, to be compared with those of many others.
+pub struct Lines<'a> {
+    /// Each line with its hash and how often it is there, in the order of the hashes.
+    counts: Vec<(u64, &'a [u8], usize)>,
+    bytes: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub fn of(bytes: &'a [u8]) -> Self {
+        let mut counts: HashMap<&[u8], usize> = HashMap::new();
+        lines(bytes).into_iter().for_each(|line| *counts.entry(line).or_default() += 1);
+        let hash = BuildHasherDefault::<DefaultHasher>::default();
+        let counts = counts.into_iter().map(|(line, count)| (hash.hash_one(line), line, count));
+        let mut counts: Vec<_> = counts.collect();
+        counts.sort_unstable();
+        Lines { counts, bytes: bytes.len() }
     }
-    (shared * 100).checked_div(total).unwrap_or(100)
+
+    /// How much of two texts is the same, in percent of their bytes: lines in common, wherever they are. `None`: less than
+    /// `least` percent, which most pairs of strangers show at once, by their lengths or their first lines.
+    pub fn similarity(&self, other: &Self, least: usize) -> Option<usize> {
+        let total = self.bytes + other.bytes;
+        let is_too_far = |strange: usize| (total - strange) * 100 < least * total;
+        // Of the longer one, this much is in no line of the shorter one.
+        if is_too_far(self.bytes.abs_diff(other.bytes)) {
+            return None;
+        }
+        let (mut mine, mut others) = (self.counts.as_slice(), other.counts.as_slice());
+        let mut strange = 0;
+        while let (Some((hash, line, count)), Some((other_hash, other_line, other_count))) =
+            (mine.first(), others.first())
+        {
+            let order = (hash, line).cmp(&(other_hash, other_line));
+            strange += match order {
+                Ordering::Less => line.len() * count,
+                Ordering::Equal => line.len() * count.abs_diff(*other_count),
+                Ordering::Greater => other_line.len() * other_count,
+            };
+            if is_too_far(strange) {
+                return None;
+            }
+            mine = mine.get(usize::from(order.is_le())..).unwrap_or_default();
+            others = others.get(usize::from(order.is_ge())..).unwrap_or_default();
+        }
+        strange += mine.iter().chain(others).map(|(_, line, count)| line.len() * count).sum::<usize>();
+        (!is_too_far(strange)).then(|| ((total - strange) * 100).checked_div(total).unwrap_or(100))
+    }
 }
 
 #[cfg(test)]
@@ -105,9 +142,19 @@ mod tests {
 
     #[test]
     fn similarity_is_the_share_of_bytes_in_common_lines() {
-        assert_eq!(similarity(b"a\nb\n", b"b\na\n"), 100);
-        assert_eq!(similarity(b"a\nb\n", b"a\nc\n"), 50);
-        assert_eq!(similarity(b"", b""), 100);
-        assert_eq!(similarity(b"a\n", b""), 0);
+        for (old, new, least, wanted) in [
+            ("a\nb\n", "b\na\n", 100, Some(100)),
+            ("a\nb\n", "a\nc\n", 0, Some(50)),
+            ("a\nb\n", "a\nc\n", 50, Some(50)),
+            ("a\nb\n", "a\nc\n", 51, None),
+            ("a\na\na\nb\n", "a\nb\nb\nb\n", 0, Some(50)),
+            ("", "", 100, Some(100)),
+            ("a\n", "", 0, Some(0)),
+            ("a\n", "", 1, None),
+        ] {
+            let [one, other] = [old, new].map(|text| Lines::of(text.as_bytes()));
+            assert_eq!(one.similarity(&other, least), wanted, "{old:?} {new:?} {least}");
+            assert_eq!(other.similarity(&one, least), wanted, "{new:?} {old:?} {least}");
+        }
     }
 }

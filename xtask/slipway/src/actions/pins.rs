@@ -48,7 +48,7 @@ fn version(pin: &str) -> Option<Vec<u64>> {
     numbers.filter(|numbers| !numbers.is_empty() && numbers.len() <= 3)
 }
 
-/// `v7` says nothing about what follows: it is as high as any 7.x is not.
+/// Which is the higher version. `v7` counts as 7.0.0.
 fn compare(ours: &str, theirs: &str) -> Option<Ordering> {
     let (mut ours, mut theirs) = (version(ours)?, version(theirs)?);
     ours.resize(3, 0);

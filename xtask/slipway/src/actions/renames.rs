@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::distance::similarity;
+use super::distance::Lines;
 use super::here::Here;
 use super::lock::Entry;
 use super::text::Sum;
@@ -11,6 +11,10 @@ use super::{File, Files};
 
 /// How much of two files must be the same, in percent.
 const ALIKE: usize = 90;
+
+/// Of more pairs than this, only identical files are found. 500 files that are replaced by 500 others are a new set of
+/// templates, which people declare or decide upon: comparing each with each would take longer than anybody waits.
+const MOST_PAIRS: usize = 250_000;
 
 /// The old path by the new one. Only pulled files are renamed, and only to where nothing was pulled before.
 pub fn find(
@@ -56,6 +60,11 @@ pub fn find(
             pair(old, path, &mut gone, &mut come);
         }
     }
+    if gone.len().saturating_mul(come.len()) > MOST_PAIRS {
+        return renamed;
+    }
+    let new_lines: Vec<(&String, Lines<'_>)> =
+        come.iter().map(|(path, file)| (*path, Lines::of(&file.bytes))).collect();
     let mut alike = Vec::new();
     for old in &gone {
         let Some(entry) = locked.get(*old) else { continue };
@@ -65,9 +74,9 @@ pub fn find(
             _ => None,
         });
         let Some(base) = base.filter(|base| !base.is_empty()) else { continue };
-        for (path, file) in &come {
-            let percent = similarity(base, &file.bytes);
-            if percent >= ALIKE {
+        let base = Lines::of(base);
+        for (path, lines) in &new_lines {
+            if let Some(percent) = base.similarity(lines, ALIKE) {
                 alike.push((percent, (*old).clone(), (*path).clone()));
             }
         }
@@ -138,6 +147,27 @@ mod tests {
         assert_eq!(found(&[("a", String::new())], &[("x", String::new())], &[]), pairs(&[]));
         // What is still there was not renamed.
         assert_eq!(found(&old, &[("a", text(0, 20)), ("x", text(0, 20))], &[("a", "x")]), pairs(&[]));
+    }
+
+    #[test]
+    fn many_files_that_are_replaced_take_no_minute() {
+        let begun = std::time::Instant::now();
+        let set = |name: &str, count: usize| -> Vec<(String, String)> {
+            let text =
+                |file| (0..400).map(|line| format!("{name} {file} {}\n", line % 300)).collect::<String>();
+            (0..count).map(|file| (format!("{name}{file:04}"), format!("{}same\n", text(file)))).collect()
+        };
+        for (count, alike) in [(400, 1), (1_000, 0)] {
+            let (mut old, new) = (set("old", count), set("new", count));
+            // One is identical, one almost.
+            old[7].1 = new[9].1.clone();
+            old[8].1 = new[5].1.replace("same\n", "other\n");
+            let old: Vec<(&str, String)> = old.iter().map(|(path, text)| (&**path, text.clone())).collect();
+            let new: Vec<(&str, String)> = new.iter().map(|(path, text)| (&**path, text.clone())).collect();
+            let wanted = [("new0005", "old0008"), ("new0009", "old0007")];
+            assert_eq!(found(&old, &new, &[]), pairs(&wanted[1 - alike..]));
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 
     #[test]

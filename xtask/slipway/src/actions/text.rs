@@ -78,12 +78,22 @@ pub fn with_lf(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(clean)
 }
 
-/// The content with the ends of lines that most lines of `like` have; a binary one as it is.
+/// How many lines a content has, and how many of them end with CRLF.
+fn ends(bytes: &[u8]) -> (usize, usize) {
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    (lines, bytes.windows(2).filter(|pair| pair == b"\r\n").count())
+}
+
+/// The content with the ends of lines that most lines of `like` have; a binary one as it is, and where `like` has no lines.
 pub fn with_ends_of<'a>(bytes: &'a [u8], like: &[u8]) -> Cow<'a, [u8]> {
-    let lines = like.iter().filter(|byte| **byte == b'\n').count();
-    let crlf = like.windows(2).filter(|pair| pair == b"\r\n").count();
-    if crlf * 2 <= lines || is_binary(bytes) || is_binary(like) {
+    let (lines, crlf) = ends(like);
+    if lines == 0 || is_binary(bytes) || is_binary(like) {
         return Cow::Borrowed(bytes);
+    }
+    if crlf * 2 <= lines {
+        let (all, wide) = ends(bytes);
+        // Some CRLF on both sides are the source's own, byte for byte.
+        return if crlf > 0 && wide * 2 <= all { Cow::Borrowed(bytes) } else { with_lf(bytes) };
     }
     let mut wide = Vec::with_capacity(bytes.len() + lines);
     for line in with_lf(bytes).split_inclusive(|byte| *byte == b'\n') {
@@ -101,9 +111,10 @@ pub fn with_ends_of<'a>(bytes: &'a [u8], like: &[u8]) -> Cow<'a, [u8]> {
 /// The first line that is a mark of an unresolved conflict: 1 for the first.
 pub fn marker(bytes: &[u8]) -> Option<usize> {
     // `=======` alone underlines headings.
-    let is_mark =
-        |line: &[u8]| [b"<<<<<<< ".as_slice(), b">>>>>>> "].iter().any(|mark| line.starts_with(mark));
-    if is_binary(bytes) || !(bytes.contains(&b'<') || bytes.contains(&b'>')) {
+    let is_mark = |line: &[u8]| {
+        [b"<<<<<<< ".as_slice(), b"||||||| ", b">>>>>>> "].iter().any(|mark| line.starts_with(mark))
+    };
+    if is_binary(bytes) || !bytes.iter().any(|byte| b"<|>".contains(byte)) {
         return None;
     }
     bytes.split(|byte| *byte == b'\n').position(is_mark).map(|index| index + 1)
@@ -129,6 +140,12 @@ mod tests {
             ("a\r\nb\r\n", "x\ny\n", "x\r\ny\r\n"),
             ("a\r\nb\r\n", "x\r\ny", "x\r\ny"),
             ("a\nb\r\n", "x\ny\n", "x\ny\n"),
+            ("a\nb\n", "x\r\ny\r\n", "x\ny\n"),
+            ("a\nb\n", "x\r\ny\n", "x\ny\n"),
+            ("a\nb\r\n", "x\r\ny\r\n", "x\ny\n"),
+            ("a\nb\r\n", "x\r\ny\n", "x\r\ny\n"),
+            ("a", "x\r\n", "x\r\n"),
+            ("a\n", "x\0\r\n", "x\0\r\n"),
             ("", "x\r\n", "x\r\n"),
             ("a\r\n", "x\0\n", "x\0\n"),
         ] {
@@ -141,10 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_seen_by_its_outer_marks() {
+    fn a_conflict_is_seen_by_its_marks() {
         assert_eq!(marker(b"a\n<<<<<<< yours\nb\n"), Some(2));
         assert_eq!(marker(b"a\n=======\nb\n"), None);
         assert_eq!(marker(b">>>>>>> v1\n"), Some(1));
+        assert_eq!(marker(b"a\n||||||| base\nb\n"), Some(2));
         assert_eq!(marker(b"cat <<<<<<< x\n"), None);
     }
 }

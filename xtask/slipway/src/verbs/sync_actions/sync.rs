@@ -1,6 +1,7 @@
 //! `sync-actions` itself: what is new, merged with what is here, all or nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -109,7 +110,7 @@ impl Run<'_> {
         let locked = self.lock.as_ref().map_or(&nothing, |lock| &lock.files);
         let files = &self.pulled.files;
         let here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
-        no_obstacles(&here)?;
+        no_obstacles(self.setup.root(), &here)?;
         let both = edited_on_both_sides(locked, &here, files);
         let blobs: Vec<String> = both.iter().map(|(_, entry)| entry.blob.clone()).collect();
         let bases = match &self.lock {
@@ -286,14 +287,21 @@ fn sum(here: &BTreeMap<String, Here>, path: &str, from: Option<&str>) -> Option<
 }
 
 /// Nothing is written through a link, or over what is no file.
-fn no_obstacles(here: &BTreeMap<String, Here>) -> Result<()> {
+fn no_obstacles(root: &Path, here: &BTreeMap<String, Here>) -> Result<()> {
     for (path, here) in here {
         let (what, next) = match here {
             Here::Link(link) => (
                 format!("{link} is a symbolic link, and nothing is written through one"),
                 format!("make it a file or a folder of its own: rm {link}"),
             ),
-            Here::Other => (format!("{path} is no file"), format!("see what it is: ls -ld {path}")),
+            Here::Other => match Path::new(path).ancestors().skip(1).find(|above| root.join(above).is_file())
+            {
+                Some(above) => (
+                    format!("{} is a file, and {path} is to be below it", above.display()),
+                    format!("after a look at it: rm {}, then the same command", above.display()),
+                ),
+                None => (format!("{path} is no file"), format!("see what it is: ls -ld {path}")),
+            },
             Here::Absent | Here::File { .. } => continue,
         };
         return Err(Failure::new(Code::Failed, what).next(next).into());

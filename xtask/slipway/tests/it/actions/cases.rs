@@ -290,3 +290,34 @@ fn what_is_not_wanted_back_is_restored_by_theirs() {
     assert_eq!(here(&case, "ci.yml"), Some(with_line(&text("ci"), 3, "theirs")));
     case.run("sync-actions --check").code(0);
 }
+
+#[test]
+fn an_lf_file_stays_lf_where_the_source_goes_crlf() {
+    let wide = |text: &str| text.replace('\n', "\r\n");
+    let source = Source::new().file("a.yml", text("a")).file("b.yml", text("b")).release("1.0.0");
+    let case = source.pulled();
+    case.edit(&format!("{HERE}/b.yml"), "b 12", "ours");
+    let new = |name: &str| with_line(&text(name), 3, "theirs");
+    let source = source.file("a.yml", wide(&new("a"))).file("b.yml", wide(&new("b")));
+    let _source = source.file("new.yml", wide(&text("new"))).release("1.1.0");
+    case.run("sync-actions").code(0);
+    assert_eq!(here(&case, "a.yml"), Some(new("a")));
+    assert_eq!(here(&case, "b.yml"), Some(with_line(&new("b"), 12, "ours")));
+    assert_eq!(here(&case, "new.yml"), Some(wide(&text("new"))));
+    case.run("sync-actions --check").code(3).says(&["b.yml", "was edited"]);
+}
+
+#[test]
+fn a_file_where_a_folder_is_to_be_is_named() {
+    let source = Source::new().file("a", text("a")).release("1.0.0");
+    let case = source.pulled();
+    let _source = source.without("a").file("a/b.yml", text("b")).release("1.1.0");
+    let before = state(&case);
+    let said = format!("{HERE}/a is a file, and {HERE}/a/b.yml is to be below it");
+    case.run("sync-actions").code(1).says(&[&said, &format!("rm {HERE}/a")]);
+    assert_eq!(state(&case), before);
+    let case = case.without(&format!("{HERE}/a"));
+    case.run("sync-actions").code(0);
+    assert_eq!(here(&case, "a/b.yml"), Some(text("b")));
+    case.run("sync-actions --check").code(0);
+}

@@ -196,6 +196,43 @@ fn a_side_can_be_taken_once_the_marks_are_in_the_file() {
 }
 
 #[test]
+fn marks_that_are_settled_take_no_other_conflict_along() {
+    let source = Source::new().file("a.yml", text("a")).file("b.yml", text("b")).release("1.0.0");
+    let case = source.pulled();
+    case.edit(&format!("{HERE}/b.yml"), "b 03", "mine in b");
+    let _source = source.file("b.yml", with_line(&text("b"), 3, "theirs in b")).release("2.0.0");
+    case.run("sync-actions").code(4);
+    // git's own marks, without a base, as a merge of two branches left them.
+    let marked = "a\n<<<<<<< HEAD\nmine\n=======\nother\n>>>>>>> branch\nz\n";
+    let case = case.file(&format!("{HERE}/a.yml"), format!("{marked}<<<<<<< HEAD\n"));
+    let theirs = format!("sync-actions --theirs {HERE}/a.yml");
+    case.run(&theirs).code(4).says(&["a.yml: the marks of its conflict have no end, or are nested"]);
+    let case = case.file(&format!("{HERE}/a.yml"), format!("{marked}>>>>>>> branch\n"));
+    case.run(&theirs).code(4).says(&["a.yml: a mark outside of its conflicts would stay"]);
+    assert_eq!(here(&case, "a.yml"), Some(format!("{marked}>>>>>>> branch\n")));
+    let case = case.file(&format!("{HERE}/a.yml"), marked);
+    case.run(&theirs).code(0).says(&["decided", "your edited files as they were: .xtask/actions/backup"]);
+    assert_eq!(here(&case, "a.yml").as_deref(), Some("a\nother\nz\n"));
+    assert!(case.root().join(".xtask/actions/conflict").exists());
+    case.run("sync-actions --check").code(4).says(&["b.yml", "1 conflict open"]);
+}
+
+#[test]
+fn a_deletion_decides_no_conflict() {
+    let all = conflicts();
+    let (source, case) = all[0].begin();
+    case.run("sync-actions --markers").code(4);
+    let case = case.without(&format!("{HERE}/file.yml"));
+    case.run("sync-actions").code(4).says(&["its conflict was not decided yet"]);
+    let _source = source.file("file.yml", "changed\n").release("2.1.0");
+    case.run("sync-actions").code(4).says(&["its conflict was not decided yet"]);
+    assert!(locked(&case, "file.yml").unwrap().contains("conflict = true"));
+    case.run("sync-actions --check").code(4);
+    case.run(&format!("sync-actions keep {HERE}/file.yml")).code(0).says(&["stays deleted"]);
+    case.run("sync-actions --check").code(0);
+}
+
+#[test]
 fn what_is_decided_is_remembered_while_the_rest_is_not() {
     let source = Source::new().file("a.yml", text("a")).file("b.yml", text("b")).release("1.0.0");
     let case = source.pulled();

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::source::{HERE, Source, commit, here, locked, state};
@@ -108,14 +107,14 @@ fn lines(text: Option<&str>) -> HashSet<&str> {
     text.unwrap_or_default().lines().collect()
 }
 
-/// All texts below a folder.
-fn texts(folder: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.path() {
-            path if path.is_dir() => texts(&path, found),
-            path => found.push(std::fs::read_to_string(path).unwrap()),
-        }
-    }
+/// What the tool has put aside of one file: its record of a conflict, and its backups.
+fn kept(case: &Case, name: &str) -> Vec<String> {
+    let folder = case.root().join(".xtask/actions");
+    let record = |label| folder.join("conflict").join(HERE).join(format!("{name}.{label}"));
+    let records = ["base", "yours", "theirs"].map(record);
+    let runs = std::fs::read_dir(folder.join("backup")).into_iter().flatten().flatten();
+    let backups = runs.map(|run| run.path().join(HERE).join(name));
+    records.into_iter().chain(backups).filter_map(|path| std::fs::read_to_string(path).ok()).collect()
 }
 
 /// What the run is told about its conflicts: nothing, so that all are marked, or one side each.
@@ -133,12 +132,11 @@ fn sides(random: &mut Random, said: &str) -> String {
 
 /// Every line that was written here is in the file, or where the tool keeps what it had to put aside.
 fn nothing_is_lost(case: &Case, triples: &[Triple], seed: u64) -> usize {
-    let mut kept = Vec::new();
-    texts(&case.root().join(".xtask/actions"), &mut kept);
-    let kept: HashSet<&str> = kept.iter().flat_map(|text| text.lines()).collect();
     let mut counted = 0;
     for Triple { name, base, ours, theirs } in triples {
         let now = here(case, name);
+        let kept = kept(case, name);
+        let kept: HashSet<&str> = kept.iter().flat_map(|text| text.lines()).collect();
         let (old, found) = (lines(base.as_deref()), lines(now.as_deref()));
         for line in lines(ours.as_deref()).difference(&old) {
             counted += 1;
