@@ -18,7 +18,8 @@ pub fn settle(
     sides: &BTreeMap<String, Side>,
     dry_run: bool,
 ) -> Result<Vec<String>> {
-    let here = look(setup.root(), lock.files.keys())?;
+    let mut here = setup.look_at_lock()?;
+    here.extend(look(setup.root(), lock.files.keys())?);
     let is_marked = |path: &str, entry: &Entry| match here.get(path) {
         Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
         _ => false,
@@ -59,7 +60,8 @@ pub fn settle(
             context.screen.absent(path, "would be decided; nothing is written by --dry-run");
         }
     } else if !outcomes.is_empty() {
-        let done = apply(setup.root(), &setup.folders, &outcomes, None, &lock, &sync::stamp())?;
+        let done = apply(setup.root(), &setup.folders, &here, &outcomes, None, &lock, &sync::stamp())?;
+        setup.tell_rescued(context, &done.rescued);
         context.screen.done("decided", &count(done.files, "file"), None);
         Open::clear(&setup.folders)?;
     }

@@ -19,8 +19,9 @@ use crate::process::Launcher;
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
-    let _guard = setup.begin(context)?;
+    let _guard = setup.begin(context, args.dry_run)?;
     let mut sides = sides(context, &setup, args)?;
+    let mut locked = setup.look_at_lock()?;
     let mut lock = setup.lock()?;
     if let Some(found) = &lock {
         let settled = marks::settle(context, &setup, found.clone(), &sides, args.dry_run)?;
@@ -30,6 +31,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             if sides.is_empty() || args.dry_run {
                 return Ok(ExitCode::SUCCESS);
             }
+            locked = setup.look_at_lock()?;
             lock = setup.lock()?;
         }
     }
@@ -39,7 +41,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let git = git(context, &launcher, None);
     let wanted = setup.wanted(args.to.as_ref(), lock.as_ref());
     let pulled = pull(&git, setup.root(), &context.env.cache(), &wanted)?;
-    let mut run = Run { context, setup: &setup, lock, pulled, started };
+    let mut run = Run { context, setup: &setup, lock, locked, pulled, started };
     let outcomes = run.outcomes(&git, sides, args.markers)?;
     run.finish(&launcher, outcomes, args.dry_run, args.markers)
 }
@@ -90,6 +92,8 @@ pub(super) struct Run<'a> {
     pub context: &'a Context,
     pub setup: &'a Setup,
     pub lock: Option<Lock>,
+    /// Its file, as it was before it was read.
+    pub locked: BTreeMap<String, Here>,
     pub pulled: Pulled,
     pub started: Instant,
 }
@@ -105,7 +109,8 @@ impl Run<'_> {
         let nothing = BTreeMap::new();
         let locked = self.lock.as_ref().map_or(&nothing, |lock| &lock.files);
         let files = &self.pulled.files;
-        let here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
+        let mut here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
+        here.append(&mut self.locked);
         no_obstacles(&here)?;
         let both = edited_on_both_sides(locked, &here, files);
         let blobs: Vec<String> = both.iter().map(|(_, entry)| entry.blob.clone()).collect();
@@ -152,7 +157,7 @@ impl Run<'_> {
         dry_run: bool,
         markers: bool,
     ) -> Result<ExitCode> {
-        let Run { context, setup, ref lock, ref pulled, started } = self;
+        let Run { context, setup, ref lock, ref pulled, started, .. } = self;
         let screen = &context.screen;
         let tool = pulled.manifest.tool.as_ref().and_then(|wanted| ToolLine::read(setup.root(), wanted));
         let old = lock.as_ref().map(Target::of);
@@ -182,8 +187,9 @@ impl Run<'_> {
             screen.done("dry run", what, Some(started.elapsed()));
             return Ok(ExitCode::from(if conflicts > 0 { Code::Conflict as u8 } else { 0 }));
         }
-        let done = apply(setup.root(), &setup.folders, &outcomes, tool.as_ref(), &new_lock, &stamp())?;
+        let done = apply(setup.root(), &setup.folders, &here, &outcomes, tool.as_ref(), &new_lock, &stamp())?;
         Open::clear(&setup.folders)?;
+        setup.tell_rescued(context, &done.rescued);
         let _ = crate::files::remove_folder(&setup.folders.scratch());
         match (done.files, done.lock) {
             (0, false) => screen.done("up to date", "", Some(started.elapsed())),
