@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::failure::{Code, Failure};
 
+mod found;
 mod journal;
 
-pub use journal::Journal;
+pub use journal::{Journal, Recovered, Was, was};
 
 /// Makes `path` a folder of ours that nobody else can write, or refuses what is there instead: a symbolic
 /// link or another user's folder, which in /tmp anybody could have made.

@@ -1,5 +1,6 @@
 //! The line of xtask/Cargo.toml that says which slipway a repository has: the source may need a newer one.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use semver::Version;
@@ -7,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The file, from the root.
-const PATH: &str = "xtask/Cargo.toml";
+pub const PATH: &str = "xtask/Cargo.toml";
 
 /// A manifest with a newer slipway in it.
 #[derive(Debug)]
@@ -16,6 +17,10 @@ pub struct ToolLine {
     pub path: String,
     /// The whole new text.
     pub text: String,
+    /// What the file is now.
+    pub before: String,
+    /// Whether that can be executed.
+    pub executable: bool,
     /// What it says now.
     pub old: Version,
     /// What it will say.
@@ -27,13 +32,21 @@ impl ToolLine {
     /// a branch or a commit is left alone.
     pub fn read(root: &Path, wanted: &Version) -> Option<Self> {
         let text = std::fs::read_to_string(root.join(PATH)).ok()?;
+        let about = std::fs::metadata(root.join(PATH)).ok()?;
         let (range, prefix, old) = find(&text)?;
         if old >= *wanted {
             return None;
         }
         let mut changed = text.clone();
         changed.replace_range(range, &format!("\"{prefix}{wanted}\""));
-        Some(ToolLine { path: PATH.to_owned(), text: changed, old, new: wanted.clone() })
+        Some(ToolLine {
+            path: PATH.to_owned(),
+            text: changed,
+            before: text,
+            executable: about.permissions().mode() & 0o100 != 0,
+            old,
+            new: wanted.clone(),
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::found::Found;
 use super::{beside, sync_parent, sync_tree, write_atomic};
 use crate::failure::{Code, Failure};
 
@@ -22,6 +23,26 @@ pub struct Journal {
     contents: Vec<u8>,
 }
 
+/// Which paths from the root a journal may be about. It lies in the worktree, where anybody's commit could have put one.
+pub type May = fn(&Path) -> bool;
+
+/// The SHA-256 of a file's bytes. `None`: there is no file.
+pub type Was = Option<[u8; 32]>;
+
+/// What a file is before it changes.
+pub fn was(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// What [`Journal::recover`] did.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// How many files it was about.
+    pub files: usize,
+    /// What somebody wrote after the cut, where it was put.
+    pub rescued: Vec<PathBuf>,
+}
+
 /// One file. Contents follow the list of these, in its order.
 #[derive(Serialize, Deserialize)]
 struct Change {
@@ -32,7 +53,7 @@ struct Change {
     /// Whether it can be executed.
     executable: bool,
     /// The SHA-256 of what it was, so that what somebody wrote after a cut is seen.
-    was: Option<[u8; 32]>,
+    was: Was,
 }
 
 impl Journal {
@@ -41,84 +62,116 @@ impl Journal {
         self.changes.is_empty()
     }
 
-    /// Adds a file to write, by its path from the root.
-    pub fn write(&mut self, path: impl Into<PathBuf>, bytes: &[u8], executable: bool) {
-        self.changes.push(Change { path: path.into(), length: Some(bytes.len()), executable, was: None });
+    /// Adds a file to write, by its path from the root, that is `was` before.
+    pub fn write(&mut self, path: impl Into<PathBuf>, bytes: &[u8], executable: bool, was: Was) {
+        self.changes.push(Change { path: path.into(), length: Some(bytes.len()), executable, was });
         self.contents.extend_from_slice(bytes);
     }
 
-    /// Adds a file to remove.
-    pub fn remove(&mut self, path: impl Into<PathBuf>) {
-        self.changes.push(Change { path: path.into(), length: None, executable: false, was: None });
+    /// Adds a file to remove, that is `was` before.
+    pub fn remove(&mut self, path: impl Into<PathBuf>, was: Was) {
+        self.changes.push(Change { path: path.into(), length: None, executable: false, was });
     }
 
-    /// Does it all, through the journal `path`, which must be in the file system of `root`.
-    pub fn commit(mut self, root: &Path, path: &Path) -> Result<()> {
-        Self::recover(root, path)?;
-        for change in &mut self.changes {
-            change.stays_below(root)?;
+    /// Refuses when a file is not any more what it was when it was read.
+    pub fn is_current(&self, root: &Path) -> Result<()> {
+        self.changes.iter().try_for_each(|change| change.is_current(root))
+    }
+
+    /// Does it all, through the journal `path`, which must be in the file system of `root`. Gives where that was put which
+    /// somebody wrote in the meantime.
+    pub fn commit(mut self, root: &Path, path: &Path, may: May) -> Result<Vec<PathBuf>> {
+        Self::recover(root, path, may)?;
+        for change in &self.changes {
+            change.stays_below(root, path, may)?;
             change.can_happen(root)?;
-            change.was = fs::read(root.join(&change.path)).ok().map(|bytes| Sha256::digest(&bytes).into());
         }
         let mut text = serde_json::to_vec(&self.changes)?;
         text.push(b'\n');
         text.append(&mut self.contents);
+        self.is_current(root)?;
         write_atomic(path, &text)?;
-        Self::recover(root, path).map(drop)
+        Ok(Self::recover(root, path, may)?.rescued)
     }
 
-    /// Finishes what the journal `path` lists. Gives how many files that were.
-    pub fn recover(root: &Path, path: &Path) -> Result<usize> {
+    /// Finishes what the journal `path` lists.
+    pub fn recover(root: &Path, path: &Path, may: May) -> Result<Recovered> {
         let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::default()),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
-        let changes: Vec<Change> = serde_json::from_slice(&text[..end])
-            .with_context(|| format!("{} is not a journal of this tool", path.display()))?;
-        // The journal lies in the worktree, where anybody's commit could have put one.
-        changes.iter().try_for_each(|change| change.stays_below(root))?;
+        let strange = || not_ours(root, path, "it is not a journal of this tool");
+        let changes: Vec<Change> = serde_json::from_slice(&text[..end]).map_err(|_| strange())?;
+        // All of it is looked at before the first change.
         let mut rest = text.get(end + 1..).unwrap_or_default();
+        let mut contents = Vec::with_capacity(changes.len());
         for change in &changes {
-            let (bytes, after) =
-                rest.split_at_checked(change.length.unwrap_or(0)).context("a cut journal")?;
+            change.stays_below(root, path, may)?;
+            let (bytes, after) = rest.split_at_checked(change.length.unwrap_or(0)).ok_or_else(strange)?;
+            contents.push(bytes);
             rest = after;
+        }
+        if !rest.is_empty() {
+            return Err(strange().into());
+        }
+        let mut found = Found { journal: path, folder: None, rescued: Vec::new() };
+        for (change, bytes) in changes.iter().zip(contents) {
             change
-                .happen(root, path, bytes)
+                .happen(root, &mut found, bytes)
                 .with_context(|| format!("cannot write {}", change.path.display()))?;
         }
         // The journal goes when what it did cannot be lost any more.
         sync_tree(root).with_context(|| format!("cannot sync {}", root.display()))?;
         fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         sync_parent(path)?;
-        Ok(changes.len())
+        Ok(Recovered { files: changes.len(), rescued: found.rescued })
     }
 }
 
+/// A journal that this tool has not written.
+fn not_ours(root: &Path, journal: &Path, why: &str) -> Failure {
+    let journal = journal.strip_prefix(root).unwrap_or(journal).display();
+    Failure::new(Code::Failed, format!("{journal} is not followed: {why}"))
+        .next(format!("rm {journal}      (after a look at whose it is)"))
+}
+
 impl Change {
-    /// Refuses what leads out of `root`, by its name or through a link.
-    fn stays_below(&self, root: &Path) -> Result<()> {
-        let refuse = |what: String| Failure::new(Code::Failed, what);
-        let mut parts = self.path.components();
-        if parts.clone().count() == 0 || !parts.all(|part| matches!(part, Component::Normal(_))) {
+    /// Refuses what leads out of `root`, by its name or through a link, what git alone writes, and what `may` does not know.
+    fn stays_below(&self, root: &Path, journal: &Path, may: May) -> Result<()> {
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(name) if !name.eq_ignore_ascii_case(".git"));
+        if self.path.components().count() == 0 || !self.path.components().all(is_plain) || !may(&self.path) {
             let path = self.path.display().to_string().escape_default().to_string();
-            return Err(refuse(format!("{path} is not below this repository; its journal is not ours"))
-                .next("rm .xtask/actions/journal      (after a look at whose it is)")
-                .into());
+            return Err(
+                not_ours(root, journal, &format!("{path} is none of the files it can be about")).into()
+            );
         }
         let is_link = |folder: &&Path| {
             !folder.as_os_str().is_empty()
                 && fs::symlink_metadata(root.join(folder)).is_ok_and(|about| about.is_symlink())
         };
-        match self.path.ancestors().skip(1).find(is_link).map(Path::display) {
+        match self.path.ancestors().skip(1).find(is_link) {
             None => Ok(()),
-            Some(link) => {
-                Err(refuse(format!("{link} is a symbolic link, and nothing is written through one"))
-                    .next(format!("make it a folder of its own: rm {link}"))
-                    .into())
-            }
+            Some(link) => Err(through_a_link(link).into()),
         }
+    }
+
+    /// Refuses a file that is not any more what it was when it was read.
+    fn is_current(&self, root: &Path) -> Result<()> {
+        let target = root.join(&self.path);
+        let now = match fs::symlink_metadata(&target) {
+            Ok(about) if about.is_symlink() => return Err(through_a_link(&self.path).into()),
+            Ok(about) if about.is_file() => fs::read(&target).map(|bytes| Some(was(&bytes))),
+            Ok(_) => Ok(Some([0; 32])),
+            Err(_) => Ok(None),
+        };
+        let path = self.path.display();
+        if now.with_context(|| format!("cannot read {path}"))? == self.was {
+            return Ok(());
+        }
+        let what = format!("{path} changed meanwhile; nothing was written");
+        Err(Failure::new(Code::Failed, what).next("the same command").into())
     }
 
     /// Whether the folder can be written: what fails here has not begun.
@@ -130,20 +183,17 @@ impl Change {
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    fn happen(&self, root: &Path, journal: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn happen(&self, root: &Path, aside: &mut Found<'_>, bytes: &[u8]) -> io::Result<()> {
         let target = root.join(&self.path);
         let there = match fs::symlink_metadata(&target) {
             Ok(about) if about.is_file() => Some((fs::read(&target)?, about.permissions().mode())),
             _ => None,
         };
-        if let Some((found, _)) = &there {
-            let sum: [u8; 32] = Sha256::digest(found).into();
-            if self.was != Some(sum) && (self.length.is_none() || found != bytes) {
-                // Written by somebody since the cut. It is not ours to lose.
-                let aside = beside(journal, "found").join(&self.path);
-                fs::create_dir_all(aside.parent().unwrap_or(root))?;
-                fs::write(aside, found)?;
-            }
+        if let Some((found, _)) = &there
+            && self.was != Some(was(found))
+            && (self.length.is_none() || found != bytes)
+        {
+            aside.keep(&self.path, found)?;
         }
         if self.length.is_none() {
             return match fs::remove_file(&target) {
@@ -164,7 +214,7 @@ impl Change {
         };
         fs::create_dir_all(target.parent().unwrap_or(root))?;
         // Not beside the target: nobody shall find half a file there.
-        let staged = beside(journal, "next");
+        let staged = beside(aside.journal, "next");
         let _ = fs::remove_file(&staged);
         // As git does it: the user's umask decides.
         let new = if self.executable { 0o777 } else { 0o666 };
@@ -175,6 +225,12 @@ impl Change {
         }
         fs::rename(&staged, &target)
     }
+}
+
+fn through_a_link(link: &Path) -> Failure {
+    let link = link.display();
+    Failure::new(Code::Failed, format!("{link} is a symbolic link, and nothing is written through one"))
+        .next(format!("make it a file or a folder of its own: rm {link}"))
 }
 
 /// Removes the folders above a removed file that are empty now. git does not know them.
@@ -207,9 +263,9 @@ mod tests {
 
     fn journal() -> Journal {
         let mut journal = Journal::default();
-        journal.write("a", b"new", false);
-        journal.write("below/b", b"made", true);
-        journal.remove("gone/c");
+        journal.write("a", b"new", false, Some(was(b"old")));
+        journal.write("below/b", b"made", true, None);
+        journal.remove("gone/c", Some(was(b"old")));
         journal
     }
 
@@ -224,7 +280,7 @@ mod tests {
     #[test]
     fn all_files_change_and_nothing_else_stays() -> Result<()> {
         let folder = folder()?;
-        journal().commit(folder.path(), &folder.path().join("journal"))?;
+        journal().commit(folder.path(), &folder.path().join("journal"), |_| true)?;
         assert_eq!(contents(folder.path()), pairs(&[("a", "new"), ("below/b", "made")]));
         assert!(!folder.path().join("gone").exists());
         let mode = |name: &str| {
@@ -237,7 +293,9 @@ mod tests {
     #[test]
     fn what_cannot_be_written_down_changes_nothing() -> Result<()> {
         let folder = folder()?;
-        assert!(journal().commit(folder.path(), &folder.path().join("no/such/folder/journal")).is_err());
+        assert!(
+            journal().commit(folder.path(), &folder.path().join("no/such/folder/journal"), |_| true).is_err()
+        );
         assert_eq!(contents(folder.path()), pairs(&[("a", "old"), ("gone/c", "old")]));
         Ok(())
     }
@@ -250,27 +308,64 @@ mod tests {
         {
             let folder = folder()?;
             let path = folder.path().join("journal");
-            let mut cut = journal();
-            for change in &mut cut.changes {
-                change.was =
-                    fs::read(folder.path().join(&change.path)).ok().map(|was| Sha256::digest(&was).into());
-            }
+            let cut = journal();
             let mut text = serde_json::to_vec(&cut.changes)?;
             text.push(b'\n');
             text.extend_from_slice(&cut.contents);
             fs::write(&path, text)?;
+            let mut aside = Found { journal: &path, folder: None, rescued: Vec::new() };
             for (change, bytes) in cut.changes.iter().zip([b"new".as_slice(), b"made", b""]).take(done) {
-                change.happen(folder.path(), &path, bytes)?;
+                change.happen(folder.path(), &mut aside, bytes)?;
             }
             if let Some(wrote) = wrote {
                 fs::write(folder.path().join("a"), wrote)?;
             }
-            Journal::recover(folder.path(), &path)?;
+            let recovered = Journal::recover(folder.path(), &path, |_| true)?;
             let mut wanted = pairs(&[("a", "new"), ("below/b", "made")]);
             if let Some(wrote) = wrote {
-                wanted.push(("journal.found/a".to_owned(), wrote.to_owned()));
+                let [rescued] = recovered.rescued.as_slice() else { anyhow::bail!("{recovered:?}") };
+                assert!(rescued.starts_with(folder.path().join("journal.found")) && rescued.ends_with("a"));
+                let rescued = rescued.strip_prefix(folder.path())?.display().to_string();
+                wanted.push((rescued, wrote.to_owned()));
             }
             assert_eq!(contents(folder.path()), wanted, "{done} done");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_saved_meanwhile_changes_nothing() -> Result<()> {
+        for name in ["a", "below/b", "gone/c"] {
+            let folder = folder()?;
+            fs::create_dir(folder.path().join("below"))?;
+            fs::write(folder.path().join(name), "saved")?;
+            let before = contents(folder.path());
+            let said = journal().commit(folder.path(), &folder.path().join("journal"), |_| true);
+            let said = said.map_err(|error| error.to_string());
+            assert_eq!(said, Err(format!("{name} changed meanwhile; nothing was written")));
+            assert_eq!(contents(folder.path()), before);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_journal_is_looked_at_as_a_whole_before_the_first_change() -> Result<()> {
+        for (path, more) in [("no", ""), (".git/x", ""), (".GIT/x", ""), ("../x", ""), ("b", "too much")] {
+            let folder = folder()?;
+            let mut bad = Journal::default();
+            bad.write("a", b"new", false, Some(was(b"old")));
+            bad.write(path, b"x", true, None);
+            let mut text = serde_json::to_vec(&bad.changes)?;
+            text.push(b'\n');
+            text.extend_from_slice(&bad.contents);
+            text.extend_from_slice(more.as_bytes());
+            fs::write(folder.path().join("journal"), text)?;
+            let before = contents(folder.path());
+            let done = Journal::recover(folder.path(), &folder.path().join("journal"), |path| {
+                path != Path::new("no")
+            });
+            assert!(done.is_err(), "{path}");
+            assert_eq!(contents(folder.path()), before, "{path}");
         }
         Ok(())
     }

@@ -20,9 +20,10 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
-    let _guard = setup.begin(context)?;
+    let _guard = setup.begin(context, false)?;
+    let mut here = setup.look_at_lock()?;
     let mut lock = setup.pulled()?;
-    let here = look(setup.root(), lock.files.keys())?;
+    here.extend(look(setup.root(), lock.files.keys())?);
     let mut said = Vec::new();
     for typed in &args.paths {
         let path = setup.path(context, typed)?;
@@ -56,7 +57,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         };
         said.push((path, fact));
     }
-    apply(setup.root(), &setup.folders, &[], None, &lock, "keep")?;
+    apply(setup.root(), &setup.folders, &here, &[], None, &lock, "keep")?;
     for (path, fact) in said {
         context.screen.done(&path, fact, None);
     }

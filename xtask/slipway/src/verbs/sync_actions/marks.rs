@@ -18,7 +18,8 @@ pub fn settle(
     sides: &BTreeMap<String, Side>,
     dry_run: bool,
 ) -> Result<Vec<String>> {
-    let here = look(setup.root(), lock.files.keys())?;
+    let mut here = setup.look_at_lock()?;
+    here.extend(look(setup.root(), lock.files.keys())?);
     let is_marked = |path: &str, entry: &Entry| match here.get(path) {
         Some(Here::File { bytes, sum, .. }) => *sum != entry.sum && marker(bytes).is_some(),
         _ => false,
@@ -67,7 +68,8 @@ pub fn settle(
         }
     } else if !outcomes.is_empty() {
         let open = Open::read(&setup.folders, Some(&lock))?;
-        let done = apply(setup.root(), &setup.folders, &outcomes, None, &lock, &sync::stamp())?;
+        let done = apply(setup.root(), &setup.folders, &here, &outcomes, None, &lock, &sync::stamp())?;
+        setup.tell_rescued(context, &done.rescued);
         context.screen.done("decided", &count(done.files, "file"), None);
         if let Some(backup) = &done.backup {
             let backup = setup.repository.workspace.relative(backup).display().to_string();

@@ -10,6 +10,7 @@ mod shown;
 mod status;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,11 +21,12 @@ use semver::Version;
 
 pub use self::check::step;
 
-use crate::actions::{Folders, Git, Lock, Wanted, finish};
+use crate::actions::{Folders, Git, Here, LOCK, Lock, Wanted, finish, look};
 use crate::config::{Asked, Source};
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::files;
+use crate::output::count;
 use crate::process::Launcher;
 
 #[derive(clap::Args)]
@@ -146,8 +148,9 @@ impl Setup {
         Wanted { source: &self.source, subdir: self.subdir(), asked: &self.asked, exactly, locked }
     }
 
-    /// Takes the worktree's guard, so that one run at a time writes; finishes what a killed one began.
-    fn begin(&self, context: &Context) -> Result<files::Lock> {
+    /// Takes the worktree's guard, so that one run at a time writes; finishes what a killed one began, or says that
+    /// there is something to finish, in a dry run.
+    fn begin(&self, context: &Context, dry_run: bool) -> Result<files::Lock> {
         self.repository.workspace.own_folder(&context.env)?;
         files::own_folder(&self.folders.0, context.env.uid)?;
         let guard = files::Lock::try_exclusive(&self.folders.guard())?.ok_or_else(|| {
@@ -155,19 +158,40 @@ impl Setup {
                 .next("the same command, when it has ended")
         })?;
         files::sweep(&self.folders.0);
-        let finished = finish(self.root(), &self.folders)?;
-        if finished > 0 {
-            context.screen.note(&format!("an update that was killed is finished now, {finished} files"));
+        if dry_run && self.folders.journal().exists() {
+            let what = "an update was cut off, and nothing is written by --dry-run";
+            return Err(Failure::new(Code::Failed, what)
+                .next("cargo xtask sync-actions      finishes it")
+                .into());
         }
+        let finished = finish(self.root(), &self.folders)?;
+        if finished.files > 0 {
+            let files = count(finished.files, "file");
+            context.screen.note(&format!("an update that was killed is finished now, {files}"));
+        }
+        self.tell_rescued(context, &finished.rescued);
         Ok(guard)
     }
 
     /// Finishes what a killed run began, if one did; for verbs that only look.
     fn recover(&self, context: &Context) -> Result<()> {
         if self.folders.journal().exists() {
-            self.begin(context)?;
+            self.begin(context, false)?;
         }
         Ok(())
+    }
+
+    /// Where that is which somebody saved while an update was written.
+    fn tell_rescued(&self, context: &Context, rescued: &[PathBuf]) {
+        for path in rescued {
+            let path = self.repository.workspace.relative(path).display().to_string();
+            context.screen.note(&format!("saved by somebody in the meantime, and kept: {path}"));
+        }
+    }
+
+    /// The file of the lock, to be looked at before the lock is read.
+    fn look_at_lock(&self) -> Result<BTreeMap<String, Here>> {
+        look(self.root(), [&LOCK.to_owned()])
     }
 
     fn lock(&self) -> Result<Option<Lock>> {

@@ -20,8 +20,9 @@ use crate::process::Launcher;
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
-    let _guard = setup.begin(context)?;
+    let _guard = setup.begin(context, args.dry_run)?;
     let mut sides = sides(context, &setup, args)?;
+    let mut locked = setup.look_at_lock()?;
     let mut lock = setup.lock()?;
     if let Some(found) = &lock {
         let settled = marks::settle(context, &setup, found.clone(), &sides, args.dry_run)?;
@@ -31,6 +32,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             if sides.is_empty() || args.dry_run {
                 return Ok(ExitCode::SUCCESS);
             }
+            locked = setup.look_at_lock()?;
             lock = setup.lock()?;
         }
     }
@@ -41,7 +43,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let wanted = setup.wanted(args.to.as_ref(), lock.as_ref());
     let pulled = pull(&git, setup.root(), &context.env.cache(), &wanted)?;
     let exactly = args.to.is_some();
-    let mut run = Run { context, setup: &setup, lock, pulled, started, exactly };
+    let mut run = Run { context, setup: &setup, lock, locked, pulled, started, exactly };
     let outcomes = run.outcomes(&git, sides, args.markers)?;
     run.finish(&launcher, outcomes, args.dry_run, args.markers)
 }
@@ -92,6 +94,8 @@ pub(super) struct Run<'a> {
     pub context: &'a Context,
     pub setup: &'a Setup,
     pub lock: Option<Lock>,
+    /// Its file, as it was before it was read.
+    pub locked: BTreeMap<String, Here>,
     pub pulled: Pulled,
     pub started: Instant,
     /// Whether the version was typed.
@@ -109,7 +113,8 @@ impl Run<'_> {
         let nothing = BTreeMap::new();
         let locked = self.lock.as_ref().map_or(&nothing, |lock| &lock.files);
         let files = &self.pulled.files;
-        let here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
+        let mut here = look(self.setup.root(), locked.keys().chain(files.keys()))?;
+        here.append(&mut self.locked);
         no_obstacles(self.setup.root(), &here)?;
         let both = edited_on_both_sides(locked, &here, files);
         let blobs: Vec<String> = both.iter().map(|(_, entry)| entry.blob.clone()).collect();
@@ -186,8 +191,9 @@ impl Run<'_> {
             screen.done("dry run", what, Some(started.elapsed()));
             return Ok(ExitCode::from(if conflicts > 0 { Code::Conflict as u8 } else { 0 }));
         }
-        let done = apply(setup.root(), &setup.folders, &outcomes, tool.as_ref(), &new_lock, &stamp())?;
+        let done = apply(setup.root(), &setup.folders, &here, &outcomes, tool.as_ref(), &new_lock, &stamp())?;
         Open::clear(&setup.folders)?;
+        setup.tell_rescued(context, &done.rescued);
         let _ = crate::files::remove_folder(&setup.folders.scratch());
         match (done.files, done.lock) {
             (0, false) => screen.done("up to date", "", Some(started.elapsed())),

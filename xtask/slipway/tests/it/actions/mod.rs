@@ -6,6 +6,7 @@ mod crafted;
 mod fleet;
 mod hostile;
 mod kills;
+mod meanwhile;
 mod private;
 mod random;
 mod session;

@@ -37,6 +37,18 @@ fn own_folder(world: World, manifest: &str, act: fn(&std::path::Path)) -> World 
     World { actions: "source = \"shared\"\n".to_owned(), ..world }
 }
 
+/// With a journal of an update that was cut off, as a commit could have put it there.
+fn journal(world: World, path: &str) -> World {
+    world.source.good("files = [\"workflows/\"]\n");
+    let folder = world.case.root().join(".xtask/actions");
+    std::fs::create_dir_all(&folder).unwrap();
+    let change =
+        |path: &str| format!("{{\"path\":\"{path}\",\"length\":4,\"executable\":true,\"was\":null}}");
+    let text = format!("[{},{}]\nbad\nbad\n", change(".github/workflows/bad.yml"), change(path));
+    std::fs::write(folder.join("journal"), text).unwrap();
+    world
+}
+
 const ENTRY: &str = "{ blob = \"x\", mode = \"644\", sha256 = \"x\" }";
 
 pub const ALL: &[Bad] = &[
@@ -281,6 +293,30 @@ pub const ALL: &[Bad] = &[
         code: 4,
         says: "a merge of branches left its marks",
         make: |world| locked(world, "<<<<<<< ours\n=======\n>>>>>>> theirs"),
+    },
+    Bad {
+        name: "a journal into the hooks",
+        code: 1,
+        says: ".xtask/actions/journal is not followed",
+        make: |world| journal(world, ".git/hooks/post-checkout"),
+    },
+    Bad {
+        name: "a journal into a repository below",
+        code: 1,
+        says: ".xtask/actions/journal is not followed",
+        make: |world| journal(world, ".github/.GIT/hooks/post-checkout"),
+    },
+    Bad {
+        name: "a journal that leads outside",
+        code: 1,
+        says: ".xtask/actions/journal is not followed",
+        make: |world| journal(world, "../victim.txt"),
+    },
+    Bad {
+        name: "a journal about the tool",
+        code: 1,
+        says: ".xtask/actions/journal is not followed",
+        make: |world| journal(world, "xtask/src/main.rs"),
     },
     Bad {
         name: "a folder source with a link",
