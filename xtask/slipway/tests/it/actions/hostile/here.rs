@@ -224,7 +224,7 @@ pub const ALL: &[Bad] = &[
     Bad {
         name: "the folder is a file",
         code: 1,
-        says: "ci.yml is no file",
+        says: ".github/workflows is a file, and .github/workflows/ci.yml is to be below it",
         make: |world| in_the_way(world, |root| std::fs::write(root.join(".github/workflows"), "x").unwrap()),
     },
     Bad {
