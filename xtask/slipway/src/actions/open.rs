@@ -10,7 +10,10 @@ use super::decide::{Decided, Outcome, Side};
 use super::source::Target;
 use super::text::Sum;
 use super::{Files, lock::Lock};
-use crate::files::{remove_folder, write_atomic};
+use crate::files::{self, beside, remove_folder, set_aside, write_atomic};
+
+/// The file of an update that waits.
+const RECORD: &str = "open.json";
 
 /// What a run keeps in the worktree, beside what git tracks.
 #[derive(Clone, Debug)]
@@ -42,8 +45,26 @@ impl Folders {
         self.0.join("merge")
     }
 
+    /// What [`Folders::conflict`] will be.
+    fn next_conflict(&self) -> PathBuf {
+        beside(&self.conflict(), "next")
+    }
+
+    /// Removes what killed runs have left. Only for who holds the guard.
+    pub fn sweep(&self) {
+        files::sweep(&self.0);
+        let is_gone = |entry: &std::fs::DirEntry| {
+            entry.file_name().as_encoded_bytes().ends_with(b".gone") || entry.path() == self.next_conflict()
+        };
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        for entry in entries.filter(is_gone) {
+            // Of a link, the link goes, and not what it leads to.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+
     fn record(&self) -> PathBuf {
-        self.conflict().join("open.json")
+        self.conflict().join(RECORD)
     }
 }
 
@@ -87,7 +108,7 @@ impl Open {
         same.map(|(path, (side, _))| (path.clone(), *side)).collect()
     }
 
-    /// Keeps what is needed to decide.
+    /// Keeps what is needed to decide: all of it, or what was kept before.
     pub fn keep(
         folders: &Folders,
         to: String,
@@ -96,7 +117,7 @@ impl Open {
         decided: &Decided,
         sum: impl Fn(&str) -> Option<String>,
     ) -> Result<()> {
-        let folder = folders.conflict();
+        let folder = folders.next_conflict();
         remove_folder(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         let mut paths = Vec::new();
         for (outcome, conflict) in outcomes.iter().filter_map(|one| Some((one, one.conflict.as_ref()?))) {
@@ -111,7 +132,14 @@ impl Open {
         let decided = decided.sides.iter().map(|(path, side)| (path.clone(), (*side, sum(path)))).collect();
         let open = Open { to, name: name.to_owned(), paths, decided };
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        write_atomic(&folders.record(), &serde_json::to_vec_pretty(&open)?)
+        write_atomic(&folder.join(RECORD), &serde_json::to_vec_pretty(&open)?)?;
+        let whole = folders.conflict();
+        let swap = || {
+            let old = set_aside(&whole)?;
+            std::fs::rename(&folder, &whole)?;
+            old.map_or(Ok(()), std::fs::remove_dir_all)
+        };
+        swap().with_context(|| format!("cannot write {}", whole.display()))
     }
 
     /// Nothing waits any more.
@@ -126,4 +154,33 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_kept_whole_and_what_killed_runs_left_goes() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let folders = Folders(folder.path().to_path_buf());
+        let keep = |name: &str| {
+            let decided = Decided { sides: BTreeMap::new(), markers: false };
+            Open::keep(&folders, "to".to_owned(), name, &[], &decided, |_| None)
+        };
+        let kept = || Ok::<_, anyhow::Error>(Open::read(&folders, None)?.map(|open| open.name));
+        for left in ["conflict.next/.github/x.base", "conflict.next/open.json", "conflict.7.gone/open.json"] {
+            write(&folders.0.join(left), b"half")?;
+        }
+        assert_eq!(kept()?, None);
+        keep("first")?;
+        assert_eq!(kept()?.as_deref(), Some("first"));
+        keep("second")?;
+        assert_eq!(kept()?.as_deref(), Some("second"));
+        write(&folders.0.join("conflict.next/open.json"), b"half")?;
+        folders.sweep();
+        let left = std::fs::read_dir(&folders.0)?.map(|entry| Ok(entry?.file_name()));
+        assert_eq!(left.collect::<Result<Vec<_>>>()?, ["conflict"]);
+        Ok(())
+    }
 }

@@ -157,7 +157,7 @@ impl Setup {
             Failure::new(Code::Failed, "another sync-actions is at work in this worktree")
                 .next("the same command, when it has ended")
         })?;
-        files::sweep(&self.folders.0);
+        self.folders.sweep();
         if dry_run && self.folders.journal().exists() {
             let what = "an update was cut off, and nothing is written by --dry-run";
             return Err(Failure::new(Code::Failed, what)
