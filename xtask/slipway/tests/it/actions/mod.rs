@@ -10,4 +10,5 @@ mod private;
 mod random;
 mod session;
 mod source;
+mod standing;
 mod versions;
