@@ -14,7 +14,7 @@ use crate::workspace::VERSION;
 pub const LONGEST: u64 = 256 * 1024;
 
 /// What a source says about itself.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Files, or folders with all below them.
@@ -104,6 +104,34 @@ impl Manifest {
         let mut manifest: Manifest = toml::from_str(text).map_err(wrong)?;
         manifest.check(what)?;
         Ok(manifest)
+    }
+
+    /// What can be read of a manifest that is for a later version of this tool, or has mistakes: what it tells about
+    /// versions. Its files are not for us.
+    pub fn read_in_part(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() as u64 <= LONGEST)?;
+        let table: toml::Table = text.parse().ok()?;
+        let text_of = |value: &toml::Value, key: &str| Some(vet::shown(value.get(key)?.as_str()?));
+        let told = |value: &toml::Value| Told {
+            notes: text_of(value, "notes"),
+            severity: value.get("severity").and_then(|it| it.clone().try_into().ok()).unwrap_or_default(),
+            withdrawn: text_of(value, "withdrawn"),
+        };
+        let entries = |key: &str| table.get(key).and_then(toml::Value::as_table).into_iter().flatten();
+        let versions = entries("versions").filter_map(|(key, value)| Some((key.parse().ok()?, told(value))));
+        let renames = entries("renames")
+            .filter_map(|(old, new)| Some((vet::path(old).ok()?, vet::path(new.as_str()?).ok()?)));
+        let minimum = table.get("minimum").and_then(|minimum| {
+            let version = text_of(minimum, "version")?.parse().ok()?;
+            let day = |key| text_of(minimum, key).filter(|day| is_day(day));
+            Some(Minimum { version, warn: day("warn")?, fail: day("fail")? })
+        });
+        Some(Manifest {
+            minimum,
+            renames: renames.collect(),
+            versions: versions.collect(),
+            ..Manifest::default()
+        })
     }
 
     fn check(&mut self, what: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use semver::Version;
 
 use self::refs::Refs;
@@ -65,12 +65,16 @@ impl Target {
 
 /// What a source has, as far as a lock is concerned.
 pub struct Survey {
-    /// What should be pulled.
-    pub target: Target,
+    /// What should be pulled, or why nothing can be.
+    pub target: Result<Target>,
+    /// The tag that was pulled is another commit now.
+    pub moved: Option<Failure>,
     /// All versions, but for pre-releases.
     pub versions: Vec<Version>,
     /// What the newest of them says, or the target where there are none.
     pub newest: Manifest,
+    /// Why not all of that could be read; `newest` is then what could be.
+    pub unread: Option<anyhow::Error>,
     /// The target's own manifest, where it was read already.
     own: Option<Manifest>,
 }
@@ -79,10 +83,34 @@ pub struct Survey {
 pub struct Pulled {
     /// What was looked up.
     pub survey: Survey,
+    /// Which commit they are of.
+    pub target: Target,
     /// The target's own manifest.
     pub manifest: Manifest,
     /// By path from the root of the repository that pulls.
     pub files: Files,
+}
+
+impl Pulled {
+    /// Old paths and their new ones: what the target says; where it is a version, the newest one knows better.
+    pub fn renames(&self) -> BTreeMap<String, String> {
+        let mut renames = self.manifest.renames.clone();
+        if self.target.version.is_some() {
+            renames.extend(self.survey.newest.renames.clone());
+        }
+        renames
+    }
+
+    /// The oldest version that is still good: of a version, what the newest one says.
+    pub fn minimum(&self) -> Option<super::Minimum> {
+        let newest = &self.survey.newest.minimum;
+        let own = &self.manifest.minimum;
+        match self.target.version.is_some() && self.survey.unread.is_none() {
+            true => newest.clone(),
+            false if self.target.version.is_some() => newest.as_ref().or(own.as_ref()).cloned(),
+            false => own.clone(),
+        }
+    }
 }
 
 /// The folder that keeps what was fetched from `address`.
@@ -95,48 +123,82 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
     let address = match wanted.source {
         Source::Folder(folder) => {
             let newest = folder::manifest(root, folder)?;
-            return Ok(Survey { target: Target::default(), versions: Vec::new(), newest, own: None });
+            let target = Ok(Target::default());
+            return Ok(Survey { target, moved: None, versions: Vec::new(), newest, unread: None, own: None });
         }
         Source::Git(address) => address,
     };
     let refs = Refs::new(git.refs(address)?, wanted.source);
-    refs.check_locked(wanted)?;
+    let moved = refs.moved(wanted);
     let cache = cache(caches, address);
     std::fs::create_dir_all(cache.parent().unwrap_or(caches))?;
     let _ours = files::Lock::exclusive(&files::beside(&cache, "lock"))?;
     let is_new = git.init(&cache)?;
     let newest = refs.newest();
-    let mut target = refs.target(wanted, None)?;
-    get(git, &cache, address, wanted, [Some(&target), newest.as_ref()], is_new)?;
-    let manifest_of = |target: &Target| {
-        let bytes = manifests(git, &cache, wanted, target)?;
-        Manifest::read(&bytes, &format!("{} {}", wanted.source.short(), target.name()))
+    let mut target = refs.target(wanted, None);
+    let old = pulled_branch(wanted);
+    let first = [target.as_ref().ok(), newest.as_ref()];
+    if let Err(error) = get(git, &cache, address, old, first, is_new) {
+        // What is told about the versions that are here counts, even where nothing else can be had.
+        let Some(newest) = newest.as_ref().filter(|newest| target.as_ref().ok() != Some(newest)) else {
+            return Err(error);
+        };
+        get(git, &cache, address, None, [Some(newest), None], is_new)?;
+        target = target.and(Err(error));
+    }
+    let bytes_of = |target: &Target| manifests(git, &cache, wanted, target);
+    let name = |target: &Target| format!("{} {}", wanted.source.short(), target.name());
+    let teller = match newest {
+        Some(newest) => newest,
+        None => {
+            let only = target?;
+            target = Ok(only.clone());
+            only
+        }
     };
-    // A version of this tool that cannot read the newest one may still pull the one before.
-    let other = newest.filter(|newest| *newest != target).and_then(|newest| manifest_of(&newest).ok());
-    let (told, mut own) = match other {
-        Some(newest) => (newest, None),
-        None => manifest_of(&target).map(|own| (own.clone(), Some(own)))?,
+    let is_target = target.as_ref().is_ok_and(|target| *target == teller);
+    let bytes = bytes_of(&teller);
+    let read = match &bytes {
+        Ok(bytes) => Manifest::read(bytes, &name(&teller)),
+        Err(error) => Err(anyhow!("{error}")),
     };
-    while let Some(why) = target.version.as_ref().and_then(|version| told.withdrawn(version)) {
-        if wanted.locked.is_some_and(|locked| locked.commit == target.commit) && wanted.exactly.is_some() {
+    let (told, unread, mut own) = match read {
+        Ok(told) => (told.clone(), None, is_target.then_some(told)),
+        Err(error) => {
+            // A version of this tool that cannot read all of it still heeds what it can.
+            let told = bytes.as_ref().ok().and_then(|bytes| Manifest::read_in_part(bytes));
+            let own = target.as_ref().ok().filter(|_| told.is_none() && !is_target);
+            let own = own.and_then(|own| Manifest::read(&bytes_of(own).ok()?, &name(own)).ok());
+            (told.or_else(|| own.clone()).unwrap_or_default(), Some(bytes.err().unwrap_or(error)), own)
+        }
+    };
+    while let Ok(found) = &target {
+        let Some(why) = found.version.as_ref().and_then(|version| told.withdrawn(version)) else { break };
+        if wanted.locked.is_some_and(|locked| locked.commit == found.commit) && wanted.exactly.is_some() {
             break;
         }
-        let fixed = wanted.exactly.is_some() || !matches!(wanted.asked, Asked::Version(_));
-        if fixed {
-            return Err(Failure::new(
-                Code::Failed,
-                format!("{} {} was withdrawn", wanted.source.short(), target.name()),
-            )
-            .why(why)
-            .next("cargo xtask sync-actions status")
-            .into());
-        }
-        target = refs.target(wanted, Some(&told))?;
         own = None;
-        get(git, &cache, address, wanted, [Some(&target), None], false)?;
+        if wanted.exactly.is_some() || !matches!(wanted.asked, Asked::Version(_)) {
+            let what = format!("{} {} was withdrawn", wanted.source.short(), found.name());
+            let failure = Failure::new(Code::Failed, what).why(why);
+            target = Err(failure.next("cargo xtask sync-actions status").into());
+            break;
+        }
+        target = refs.target(wanted, Some(&told));
+        if let Ok(found) = &target {
+            get(git, &cache, address, None, [Some(found), None], false)?;
+        }
     }
-    Ok(Survey { target, versions: refs.versions(), newest: told, own })
+    Ok(Survey { target, moved, versions: refs.versions(), newest: told, unread, own })
+}
+
+/// The commit of the branch that was pulled, where the branch is still asked for.
+fn pulled_branch<'a>(wanted: &Wanted<'a>) -> Option<&'a str> {
+    let branch = wanted.locked.filter(|locked| {
+        let same = locked.git_ref.as_deref().is_some_and(|name| name.starts_with("refs/heads/"));
+        same && matches!(wanted.asked, Asked::Branch(_))
+    });
+    branch.and_then(|locked| locked.commit.as_deref())
 }
 
 /// The manifest of a target, unread.
@@ -164,23 +226,19 @@ fn manifests(git: &Git<'_>, cache: &Path, wanted: &Wanted<'_>, target: &Target) 
     })
 }
 
-/// Fetches the commits of targets that are not in the cache.
+/// Fetches the commits of targets that are not in the cache; the first has to come after `old`.
 fn get<'a>(
     git: &Git<'_>,
     cache: &Path,
     address: &str,
-    wanted: &Wanted<'_>,
+    old: Option<&str>,
     targets: impl IntoIterator<Item = Option<&'a Target>>,
     is_new: bool,
 ) -> Result<()> {
     let mut commits: Vec<&str> =
         targets.into_iter().flatten().filter_map(|target| target.commit.as_deref()).collect();
     commits.dedup();
-    let branch = wanted.locked.filter(|locked| {
-        let same = locked.git_ref.as_deref().is_some_and(|name| name.starts_with("refs/heads/"));
-        same && matches!(wanted.asked, Asked::Branch(_))
-    });
-    let old = branch.and_then(|locked| locked.commit.as_deref()).filter(|old| !commits.contains(old));
+    let old = old.filter(|old| !commits.contains(old));
     let locked = wanted.locked.and_then(|locked| locked.commit.as_deref());
     let (mut missing, mut have) = (commits.clone(), None);
     if !is_new {
@@ -212,21 +270,26 @@ fn get<'a>(
 
 /// The files of what a survey found. Nothing is let in that [`vet`] does not know.
 pub fn pull(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> Result<Pulled> {
-    let survey = survey(git, root, caches, wanted)?;
+    let mut survey = survey(git, root, caches, wanted)?;
+    if let Some(moved) = survey.moved.take() {
+        return Err(moved.into());
+    }
+    let target = survey.target?;
+    survey.target = Ok(target.clone());
     let address = match wanted.source {
         Source::Folder(folder) => {
             let files = folder::named_files(git, root, folder)?;
-            return Ok(Pulled { manifest: survey.newest.clone(), survey, files });
+            return Ok(Pulled { manifest: survey.newest.clone(), survey, target, files });
         }
         Source::Git(address) => address,
     };
     let cache = cache(caches, address);
-    let what = format!("{} {}", wanted.source.short(), survey.target.name());
+    let what = format!("{} {}", wanted.source.short(), target.name());
     let manifest = match &survey.own {
         Some(own) => own.clone(),
-        None => Manifest::read(&manifests(git, &cache, wanted, &survey.target)?, &what)?,
+        None => Manifest::read(&manifests(git, &cache, wanted, &target)?, &what)?,
     };
-    let commit = survey.target.commit.as_deref().unwrap_or_default();
+    let commit = target.commit.as_deref().unwrap_or_default();
     let tree = wanted.subdir.map_or(format!("{commit}^{{tree}}"), |subdir| format!("{commit}:{subdir}"));
     let mut paths = manifest.files.clone();
     paths.push(MANIFEST.to_owned());
@@ -250,7 +313,7 @@ pub fn pull(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) -> R
         })?;
         files.insert(path, File { blob, sum: Sum::of(&bytes), executable: mode == 0o100_755, bytes });
     }
-    Ok(Pulled { survey, manifest, files })
+    Ok(Pulled { survey, target, manifest, files })
 }
 
 /// Refuses a manifest that names what is not there.

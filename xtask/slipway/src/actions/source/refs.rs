@@ -53,24 +53,21 @@ impl Refs {
         Target { commit, git_ref: name, version: Some(version.clone()) }
     }
 
-    /// Refuses a source whose tag is not the commit any more that was pulled.
-    pub fn check_locked(&self, wanted: &Wanted<'_>) -> Result<()> {
-        let Some(locked) = wanted.locked.filter(|_| !matches!(wanted.asked, Asked::Rev(_))) else {
-            return Ok(());
-        };
-        let (Some(name), Some(old)) = (&locked.git_ref, &locked.commit) else { return Ok(()) };
+    /// Says where a tag is not the commit any more that was pulled.
+    pub fn moved(&self, wanted: &Wanted<'_>) -> Option<Failure> {
+        let locked = wanted.locked.filter(|_| !matches!(wanted.asked, Asked::Rev(_)))?;
+        let (Some(name), Some(old)) = (&locked.git_ref, &locked.commit) else { return None };
         match self.refs.get(name).filter(|_| name.starts_with("refs/tags/")) {
             Some(new) if new != old => {
                 let tag = name.trim_start_matches("refs/tags/");
-                Err(Failure::new(Code::Failed, format!("{}: the tag {tag} was moved since you pulled it", self.short))
+                Some(Failure::new(Code::Failed, format!("{}: the tag {tag} was moved since you pulled it", self.short))
                     .fact("yours", old)
                     .fact("there", new)
                     .next(format!(
                         "ask whose it is; if that is right, once: rev = \"{new}\" instead of `version` in xtask.toml"
-                    ))
-                    .into())
+                    )))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 

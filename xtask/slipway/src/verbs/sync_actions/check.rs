@@ -8,7 +8,7 @@ use semver::Version;
 use serde_json::json;
 
 use super::{Setup, git};
-use crate::actions::{Finding, Found, LOCK, Lock, Manifest, Minimum, Open, Survey, check, look, survey};
+use crate::actions::{Finding, Found, LOCK, Lock, Minimum, Open, Survey, check, look, survey};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::count;
@@ -30,8 +30,9 @@ pub fn run(context: &Context, online: bool, json: bool) -> Result<ExitCode> {
     let setup = Setup::new(context)?;
     let mut checked = offline(context, &setup)?;
     if online {
-        let survey = look_online(context, &setup, &checked.lock)?;
-        checked.judge(&survey);
+        checked.judge(look_online(context, &setup, &checked.lock)?)?;
+    } else {
+        checked.judge_minimum(checked.lock.minimum.clone(), false);
     }
     if json {
         let Checked { lock, findings, warnings, update } = &checked;
@@ -54,15 +55,29 @@ pub fn step(context: &Context, report: &mut dyn FnMut(&str, &str)) -> Result<u8>
     }
     let setup = Setup::new(context)?;
     let mut checked = offline(context, &setup)?;
-    match look_online(context, &setup, &checked.lock) {
-        Ok(survey) => checked.judge(&survey),
-        Err(error) => checked.warnings.push(format!("the source was not asked for newer versions: {error}")),
-    }
+    let judged = match look_online(context, &setup, &checked.lock) {
+        Ok(survey) => checked.judge(survey),
+        Err(error) if is_away(&error) => {
+            checked.judge_minimum(checked.lock.minimum.clone(), true);
+            checked.warnings.push(format!("the source was not asked for newer versions: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
     for Finding { path, detail, .. } in &checked.findings {
         report(path.as_deref().unwrap_or(LOCK), detail);
     }
-    checked.show(context);
-    checked.result().map(|_| 0)
+    if judged.is_ok() || !checked.findings.is_empty() {
+        checked.show(context);
+        checked.result()?;
+    }
+    judged.map(|()| 0)
+}
+
+/// Whether nobody could be asked, which is not the repository's fault.
+fn is_away(error: &anyhow::Error) -> bool {
+    let away = [Code::Missing, Code::Denied, Code::Unreachable].map(|code| code as u8);
+    error.downcast_ref::<Failure>().is_some_and(|failure| away.contains(&failure.code))
 }
 
 /// Everything that needs no network.
@@ -77,11 +92,7 @@ fn offline(context: &Context, setup: &Setup) -> Result<Checked> {
             findings.push(Finding { path: Some(path), found: Found::Conflict, detail });
         }
     }
-    let mut checked = Checked { lock, findings, warnings: Vec::new(), update: None };
-    if let Some(minimum) = checked.lock.minimum.clone() {
-        checked.judge_minimum(&minimum);
-    }
-    Ok(checked)
+    Ok(Checked { lock, findings, warnings: Vec::new(), update: None })
 }
 
 fn look_online(context: &Context, setup: &Setup, lock: &Lock) -> Result<Survey> {
@@ -91,31 +102,49 @@ fn look_online(context: &Context, setup: &Setup, lock: &Lock) -> Result<Survey> 
 }
 
 impl Checked {
-    /// What the newest version says about the one that is here.
-    fn judge(&mut self, survey: &Survey) {
-        let Manifest { minimum, .. } = &survey.newest;
-        if let Some(minimum) = minimum.clone().filter(|minimum| self.lock.minimum.as_ref() != Some(minimum)) {
-            self.judge_minimum(&minimum);
+    /// What the newest version says about the one that is here; then, whether anything could be pulled.
+    fn judge(&mut self, survey: Survey) -> Result<()> {
+        if let Some(error) = &survey.unread {
+            self.warnings.push(format!("not all that the newest version says can be read: {error}"));
         }
-        let Some(here) = self.lock.version.clone() else { return };
-        if let Some(why) = survey.newest.withdrawn(&here) {
+        let known = self.lock.minimum.clone().filter(|_| survey.unread.is_some());
+        self.judge_minimum(survey.newest.minimum.clone().or(known), true);
+        if let Some(moved) = &survey.moved {
+            let facts: String = moved.facts.iter().map(|(label, text)| format!("; {label} {text}")).collect();
+            let detail = format!("{moved}{facts}");
+            self.findings.push(Finding { path: None, found: Found::Version, detail });
+        }
+        let here = self.lock.version.clone();
+        if let Some(here) = &here
+            && let Some(why) = survey.newest.withdrawn(here)
+        {
             let detail = format!("v{here} was withdrawn: {why}");
             self.findings.push(Finding { path: None, found: Found::Version, detail });
         }
-        self.update = survey.target.version.clone().filter(|target| *target > here);
+        let target = match survey.target {
+            Ok(target) => target,
+            // It is because of what was found.
+            Err(_) if self.findings.iter().any(|finding| finding.found == Found::Version) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(here) = here else { return Ok(()) };
+        self.update = target.version.filter(|target| *target > here);
         if let Some(update) = &self.update {
             self.warnings
                 .push(format!("v{update} is out, you have v{here}: cargo xtask sync-actions --dry-run"));
         }
+        Ok(())
     }
 
-    fn judge_minimum(&mut self, Minimum { version, warn, fail }: &Minimum) {
-        let Some(here) = self.lock.version.as_ref().filter(|here| *here < version) else { return };
+    /// Past its last day it fails, unless it is only to be told.
+    fn judge_minimum(&mut self, minimum: Option<Minimum>, fails: bool) {
+        let Some(Minimum { version, warn, fail }) = minimum else { return };
+        let Some(here) = self.lock.version.as_ref().filter(|here| **here < version) else { return };
         let today = today();
         let detail = format!("v{here} is older than v{version}, which the platform wants from {fail} on");
-        if today >= *fail {
+        if today >= fail && fails {
             self.findings.push(Finding { path: None, found: Found::Version, detail });
-        } else if today >= *warn {
+        } else if today >= warn || today >= fail {
             self.warnings.push(detail);
         }
     }

@@ -71,9 +71,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let subdir = args.subdir.as_deref().map(|subdir| subdir.trim_matches('/'));
     let wanted = Wanted { source: &source, subdir, asked: &asked, exactly: None, locked: None };
     let found = survey(&git_here, &root, &context.env.cache(), &wanted)?;
+    let target = found.target?;
+    let is_newest = found.versions.is_empty() || found.versions.last() == target.version.as_ref();
+    if let Some(error) = found.unread.filter(|_| is_newest) {
+        return Err(error);
+    }
     if let (Asked::Version(_), None, Source::Git(_)) = (&asked, &args.version, &source) {
-        let major = found.target.version.as_ref().map_or(0, |version| version.major);
-        let minor = found.target.version.as_ref().map_or(0, |version| version.minor);
+        let major = target.version.as_ref().map_or(0, |version| version.major);
+        let minor = target.version.as_ref().map_or(0, |version| version.minor);
         // Below 1.0.0 a minor version may break, as for Cargo.
         table.push(("version", if major > 0 { major.to_string() } else { format!("0.{minor}") }));
     }

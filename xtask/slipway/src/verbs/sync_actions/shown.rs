@@ -1,12 +1,12 @@
 //! What a pull shows: each file with a mark, lines, and why.
 
-use crate::actions::{Change, Outcome, Severity, Survey, Target, ToolLine};
+use crate::actions::{Change, Outcome, Pulled, Severity, Target, ToolLine};
 use crate::config::Source;
 use crate::output::Screen;
 
 /// `acme/slipway v1.8.0 → v1.9.0 (8d11e40)   SECURITY: checkout no longer keeps credentials`
-pub fn headline(source: &Source, old: Option<&Target>, survey: &Survey) -> String {
-    let target = &survey.target;
+pub fn headline(source: &Source, old: Option<&Target>, pulled: &Pulled) -> String {
+    let Pulled { target, survey, .. } = pulled;
     let name = target.name();
     let commit: String = target.commit.iter().flat_map(|commit| commit.chars().take(7)).collect();
     let mut line = source.short();

@@ -72,8 +72,22 @@ fn show_there(context: &Context, lock: Option<&Lock>, survey: &Survey) {
     if let Some(why) = here.and_then(|here| survey.newest.withdrawn(here)) {
         screen.failed("withdrawn", why, None);
     }
+    if let Some(moved) = &survey.moved {
+        screen.failed("moved", &moved.to_string(), None);
+        for (label, text) in &moved.facts {
+            screen.line(&format!("      {label:<8} {text}"));
+        }
+    }
+    if let Some(error) = &survey.unread {
+        screen.warn("there", &format!("not all that the newest version says can be read: {error}"));
+    }
+    let target = survey.target.as_ref().ok();
+    if let Err(error) = &survey.target {
+        screen.failed("there", &format!("nothing can be pulled: {error}"), None);
+    }
     let Some(newest) = survey.versions.last() else {
-        let same = lock.is_some_and(|lock| lock.commit == survey.target.commit);
+        let Some(target) = target else { return };
+        let same = lock.is_some_and(|lock| lock.commit == target.commit);
         let fact = if same { "nothing newer" } else { "there is something newer: cargo xtask sync-actions" };
         screen.done("there", fact, None);
         return;
@@ -84,7 +98,7 @@ fn show_there(context: &Context, lock: Option<&Lock>, survey: &Survey) {
         screen.done("there", "nothing newer", None);
         return;
     }
-    let in_range = survey.target.version.as_ref();
+    let in_range = target.and_then(|target| target.version.as_ref());
     screen.warn("there", &format!("{} behind", count(later.len(), "version")));
     for version in later.iter().rev() {
         let nothing = Told::default();
@@ -132,9 +146,14 @@ fn as_json(
         let files = lock.iter().flat_map(|lock| &lock.files);
         files.filter(|(_, entry)| wanted(entry)).map(|(path, _)| path).collect()
     };
+    let target = survey.target.as_ref().ok();
     json!({
         "source": setup.source.to_string(), "version": here, "commit": lock.and_then(|lock| lock.commit.as_deref()),
-        "target": survey.target.version, "target_commit": survey.target.commit, "newer": later,
+        "target": target.and_then(|target| target.version.as_ref()),
+        "target_commit": target.and_then(|target| target.commit.as_deref()), "newer": later,
+        "moved": survey.moved.as_ref().map(ToString::to_string),
+        "error": survey.target.as_ref().err().map(ToString::to_string),
+        "unread": survey.unread.as_ref().map(ToString::to_string),
         "withdrawn": here.and_then(|here| survey.newest.withdrawn(here)),
         "kept": own(|entry| matches!(entry.state, State::Kept { .. })),
         "deleted": own(|entry| entry.state == State::Deleted),

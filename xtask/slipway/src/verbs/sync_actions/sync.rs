@@ -124,11 +124,11 @@ impl Run<'_> {
             }
             _ => BTreeMap::new(),
         };
-        let steps = plan(locked, &here, files, &self.pulled.survey.newest.renames, &bases);
+        let steps = plan(locked, &here, files, &self.pulled.renames(), &bases);
         if let Some(path) = typed.keys().find(|path| !steps.iter().any(|step| step.path == **path)) {
             return Err(not_managed(path, steps.iter().map(|step| &step.path)).into());
         }
-        let to = fingerprint(&self.pulled.survey.target, files);
+        let to = fingerprint(&self.pulled.target, files);
         let open = Open::read(&self.setup.folders, self.lock.as_ref())?;
         let from = |path: &str| steps.iter().find(|step| step.path == path)?.from.as_deref();
         let seen = |path: &str| sum(&here, path, from(path));
@@ -149,7 +149,7 @@ impl Run<'_> {
 
     /// What the new version is called.
     fn name(&self) -> String {
-        let name = self.pulled.survey.target.name();
+        let name = self.pulled.target.name();
         if name.is_empty() { "theirs".to_owned() } else { name }
     }
 
@@ -165,7 +165,10 @@ impl Run<'_> {
         let screen = &context.screen;
         let tool = pulled.manifest.tool.as_ref().and_then(|wanted| ToolLine::read(setup.root(), wanted));
         let old = lock.as_ref().map(Target::of);
-        screen.headline(&shown::headline(&setup.source, old.as_ref(), &pulled.survey));
+        if let Some(error) = &pulled.survey.unread {
+            screen.warn("there", &format!("not all that the newest version says can be read: {error}"));
+        }
+        screen.headline(&shown::headline(&setup.source, old.as_ref(), pulled));
         shown::lines(screen, &outcomes, tool.as_ref(), &self.name());
         if context.options.verbose {
             difference::show(launcher, setup, &outcomes)?;
@@ -174,7 +177,7 @@ impl Run<'_> {
         let changed = outcomes.iter().filter(|outcome| shown::is_shown(outcome)).count();
         if conflicts > 0 && !markers {
             if !dry_run {
-                let to = fingerprint(&pulled.survey.target, &pulled.files);
+                let to = fingerprint(&pulled.target, &pulled.files);
                 let from = |path: &str| outcomes.iter().find(|outcome| outcome.path == path)?.from.as_deref();
                 let seen = |path: &str| sum(&here, path, from(path));
                 Open::keep(&setup.folders, to, &self.name(), &outcomes, &decided, seen)?;
@@ -239,7 +242,7 @@ impl Run<'_> {
             failure = failure.fact("kept", "base, yours and theirs: .xtask/actions/conflict/");
         }
         let all = |side: &str| paths.iter().map(|path| format!(" {side} {path}")).collect::<String>();
-        let version = match &self.pulled.survey.target.version {
+        let version = match &self.pulled.target.version {
             Some(version) if self.exactly => format!(" --to {version}"),
             _ => String::new(),
         };
@@ -251,7 +254,7 @@ impl Run<'_> {
     }
 
     fn new_lock(&self, outcomes: &[Outcome]) -> Lock {
-        let Target { commit, git_ref, version } = self.pulled.survey.target.clone();
+        let Target { commit, git_ref, version } = self.pulled.target.clone();
         let files =
             outcomes.iter().filter_map(|outcome| Some((outcome.path.clone(), outcome.entry.clone()?)));
         Lock {
@@ -260,7 +263,7 @@ impl Run<'_> {
             git_ref,
             version,
             commit,
-            minimum: self.pulled.survey.newest.minimum.clone(),
+            minimum: self.pulled.minimum(),
             files: files.collect(),
         }
     }
@@ -268,7 +271,9 @@ impl Run<'_> {
     /// Newer versions that xtask.toml does not ask for.
     fn note_newer(&self) {
         let survey = &self.pulled.survey;
-        let (Some(newest), Some(version)) = (survey.versions.last(), &survey.target.version) else { return };
+        let (Some(newest), Some(version)) = (survey.versions.last(), &self.pulled.target.version) else {
+            return;
+        };
         let is_good = survey.newest.withdrawn(newest).is_none();
         if newest > version
             && is_good

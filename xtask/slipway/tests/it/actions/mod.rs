@@ -11,4 +11,5 @@ mod private;
 mod random;
 mod session;
 mod source;
+mod standing;
 mod versions;

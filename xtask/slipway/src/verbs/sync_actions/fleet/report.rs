@@ -119,9 +119,14 @@ impl Report {
         let source = |((source, subdir), survey): (Key, Result<Survey, String>)| {
             let short = short(&source);
             match survey {
-                Ok(Survey { target, versions, .. }) => {
-                    SourceRow { source, subdir, short, newest: target.version, versions, error: None }
-                }
+                Ok(Survey { target, versions, .. }) => SourceRow {
+                    source,
+                    subdir,
+                    short,
+                    newest: target.ok().and_then(|target| target.version),
+                    versions,
+                    error: None,
+                },
                 Err(error) => SourceRow {
                     source,
                     subdir,
