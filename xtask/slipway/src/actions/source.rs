@@ -137,13 +137,14 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
     let newest = refs.newest();
     let mut target = refs.target(wanted, None);
     let old = pulled_branch(wanted);
+    let locked = wanted.locked.and_then(|locked| locked.commit.as_deref());
     let first = [target.as_ref().ok(), newest.as_ref()];
-    if let Err(error) = get(git, &cache, address, old, first, is_new) {
+    if let Err(error) = get(git, &cache, address, (old, locked), first, is_new) {
         // What is told about the versions that are here counts, even where nothing else can be had.
         let Some(newest) = newest.as_ref().filter(|newest| target.as_ref().ok() != Some(newest)) else {
             return Err(error);
         };
-        get(git, &cache, address, None, [Some(newest), None], is_new)?;
+        get(git, &cache, address, (None, locked), [Some(newest), None], is_new)?;
         target = target.and(Err(error));
     }
     let bytes_of = |target: &Target| manifests(git, &cache, wanted, target);
@@ -186,7 +187,7 @@ pub fn survey(git: &Git<'_>, root: &Path, caches: &Path, wanted: &Wanted<'_>) ->
         }
         target = refs.target(wanted, Some(&told));
         if let Ok(found) = &target {
-            get(git, &cache, address, None, [Some(found), None], false)?;
+            get(git, &cache, address, (None, locked), [Some(found), None], false)?;
         }
     }
     Ok(Survey { target, moved, versions: refs.versions(), newest: told, unread, own })
@@ -231,7 +232,7 @@ fn get<'a>(
     git: &Git<'_>,
     cache: &Path,
     address: &str,
-    old: Option<&str>,
+    (old, locked): (Option<&str>, Option<&str>),
     targets: impl IntoIterator<Item = Option<&'a Target>>,
     is_new: bool,
 ) -> Result<()> {
@@ -239,7 +240,6 @@ fn get<'a>(
         targets.into_iter().flatten().filter_map(|target| target.commit.as_deref()).collect();
     commits.dedup();
     let old = old.filter(|old| !commits.contains(old));
-    let locked = wanted.locked.and_then(|locked| locked.commit.as_deref());
     let (mut missing, mut have) = (commits.clone(), None);
     if !is_new {
         let asked: Vec<&str> = commits.iter().copied().chain(locked).collect();

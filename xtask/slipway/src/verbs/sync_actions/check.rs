@@ -8,7 +8,7 @@ use semver::Version;
 use serde_json::json;
 
 use super::{Setup, git};
-use crate::actions::{Finding, Found, LOCK, Lock, Minimum, Open, Survey, check, look, survey};
+use crate::actions::{Entry, Finding, Found, Here, LOCK, Lock, Minimum, Open, Survey, check, look, survey};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::count;
@@ -87,7 +87,12 @@ fn offline(context: &Context, setup: &Setup) -> Result<Checked> {
     let here = look(setup.root(), lock.files.keys())?;
     let mut findings = check(setup.root(), &lock, &here, &setup.asked())?;
     if let Some(open) = Open::read(&setup.folders, Some(&lock))? {
-        for path in open.paths {
+        // Who takes an edit back has nothing left to decide.
+        let is_edited = |path: &String| match (lock.files.get(path), here.get(path)) {
+            (Some(entry), Some(Here::File { sum, .. })) => *sum != entry.sum,
+            _ => true,
+        };
+        for path in open.paths.into_iter().filter(is_edited) {
             let detail = format!("the conflict with {} is not decided", open.name);
             findings.push(Finding { path: Some(path), found: Found::Conflict, detail });
         }
@@ -186,10 +191,15 @@ impl Checked {
         let conflicts = self.findings.iter().filter(|finding| finding.found.is_conflict()).count();
         let path = |finding: &Finding| finding.path.clone().unwrap_or_default();
         if let Some(finding) = first(&[Found::Conflict]) {
-            return Err(Failure::new(Code::Conflict, format!("{} open", count(conflicts, "conflict")))
-                .next("cargo xtask sync-actions      shows it, with the ways out")
-                .next(format!("cargo xtask sync-actions keep {}      once it is edited", path(finding)))
-                .into());
+            let path = path(finding);
+            let failure = Failure::new(Code::Conflict, format!("{} open", count(conflicts, "conflict")));
+            // Marks are in the file only where the lock says so.
+            let is_marked = self.lock.files.get(&path).is_some_and(Entry::is_open);
+            return Err(match is_marked {
+                true => failure.next(format!("edit, then: cargo xtask sync-actions keep {path}")),
+                false => failure.next("cargo xtask sync-actions      shows it, with the ways out"),
+            }
+            .into());
         }
         if self.findings.is_empty() {
             return Ok(ExitCode::SUCCESS);
@@ -198,13 +208,23 @@ impl Checked {
             Code::Drift,
             format!("{} not as the lock says", count(self.findings.len(), "thing")),
         );
-        if let Some(finding) =
-            first(&[Found::Edited, Found::Missing, Found::Mode, Found::Back, Found::Link, Found::NoFile])
-        {
-            let path = path(finding);
+        let paths = |wanted: &[Found]| -> Vec<&str> {
+            let found = self.findings.iter().filter(|finding| wanted.contains(&finding.found));
+            found.filter_map(|finding| finding.path.as_deref()).collect()
+        };
+        let edited = paths(&[Found::Edited, Found::Missing, Found::Mode, Found::Back]);
+        if !edited.is_empty() {
+            let to = self.lock.version.as_ref().map(|version| format!(" --to {version}")).unwrap_or_default();
+            let theirs: String = edited.iter().map(|path| format!(" --theirs {path}")).collect();
             failure = failure
-                .next(format!("cargo xtask sync-actions keep {path}      it is meant to be so"))
-                .next(format!("cargo xtask sync-actions --theirs {path}      as it was pulled"));
+                .next(format!(
+                    "cargo xtask sync-actions keep {}      (it is meant to be so)",
+                    edited.join(" ")
+                ))
+                .next(format!("cargo xtask sync-actions{to}{theirs}      (as it was pulled)"));
+        }
+        for path in paths(&[Found::Link, Found::NoFile]).into_iter().take(1) {
+            failure = failure.next(format!("rm {path}, then: cargo xtask sync-actions --theirs {path}"));
         }
         if first(&[Found::Asked, Found::Source, Found::Version]).is_some() {
             failure = failure.next("cargo xtask sync-actions");

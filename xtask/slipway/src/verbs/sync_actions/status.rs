@@ -85,7 +85,9 @@ fn show_there(context: &Context, lock: Option<&Lock>, survey: &Survey) {
     if let Err(error) = &survey.target {
         screen.failed("there", &format!("nothing can be pulled: {error}"), None);
     }
-    let Some(newest) = survey.versions.last() else {
+    // A branch or a commit has no place among versions.
+    let unversioned = lock.is_some_and(|lock| lock.version.is_none());
+    let Some(newest) = survey.versions.last().filter(|_| !unversioned) else {
         let Some(target) = target else { return };
         let same = lock.is_some_and(|lock| lock.commit == target.commit);
         let fact = if same { "nothing newer" } else { "there is something newer: cargo xtask sync-actions" };

@@ -132,8 +132,9 @@ impl Run<'_> {
         let open = Open::read(&self.setup.folders, self.lock.as_ref())?;
         let from = |path: &str| steps.iter().find(|step| step.path == path)?.from.as_deref();
         let seen = |path: &str| sum(&here, path, from(path));
-        let mut sides = open.map(|open| open.sides(&to, seen)).unwrap_or_default();
-        sides.extend(typed);
+        let before = open.map(|open| open.sides(&to, seen)).unwrap_or_default();
+        let mut sides = before.clone();
+        sides.extend(typed.clone());
         let decided = Decided { sides, markers };
         let matter = Matter {
             locked,
@@ -143,7 +144,13 @@ impl Run<'_> {
             name: &self.name(),
             scratch: &self.setup.folders.scratch(),
         };
-        let outcomes = decide(git, &matter, steps, &decided)?;
+        let mut outcomes = decide(git, &matter, steps, &decided)?;
+        for outcome in &mut outcomes {
+            if let Some(side) = before.get(&outcome.path).filter(|_| !typed.contains_key(&outcome.path)) {
+                let side = if *side == Side::Ours { "--ours" } else { "--theirs" };
+                outcome.told.push(format!("{side}, as you said before"));
+            }
+        }
         Ok((outcomes, here, decided))
     }
 
@@ -186,10 +193,10 @@ impl Run<'_> {
         }
         let new_lock = self.new_lock(&outcomes);
         if dry_run {
-            let what = if changed == 0 && tool.is_none() {
-                "nothing to do"
-            } else {
-                "nothing is written by --dry-run"
+            let what = match (changed == 0 && tool.is_none(), lock.as_ref() == Some(&new_lock)) {
+                (true, true) => "nothing to do",
+                (true, false) => "the lock alone would be written",
+                _ => "nothing is written by --dry-run",
             };
             screen.done("dry run", what, Some(started.elapsed()));
             return Ok(ExitCode::from(if conflicts > 0 { Code::Conflict as u8 } else { 0 }));
@@ -251,6 +258,10 @@ impl Run<'_> {
             .next(format!("{command}{}", all("--ours")))
             .next(format!("{command}{}", all("--theirs")))
             .next(format!("{command} --markers      (both in the file, for your editor)"))
+            .next(match self.lock.as_ref().and_then(|lock| lock.version.as_ref()) {
+                Some(here) => format!("cargo xtask sync-actions --to {here}      (not now)"),
+                None => "docs/sync-actions.md#conflicts".to_owned(),
+            })
     }
 
     fn new_lock(&self, outcomes: &[Outcome]) -> Lock {

@@ -11,7 +11,7 @@ fn a_withdrawn_version_fails_the_check_that_looks() {
     let more = "key = 1\n[versions.\"1.0.0\"]\nwithdrawn = \"publishes from forks\"\n";
     let _source = source.manifest(more).release("1.1.0");
     case.run("sync-actions --check").code(0);
-    case.run("sync-actions --check --online").code(3).says(&["v1.0.0 was withdrawn", "unknown field"]);
+    case.run("sync-actions --check --online").code(3).says(&["unknown field", "v1.0.0 was withdrawn"]);
     case.run("ci actions").code(3).says(&["publishes from forks"]);
     case.run("sync-actions status").code(0).says(&["withdrawn", "publishes from forks"]);
 }

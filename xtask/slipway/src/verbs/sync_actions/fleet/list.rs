@@ -48,6 +48,7 @@ pub fn from_file(context: &Context, file: &Path) -> Result<Vec<Repository>> {
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
+        let line = line.split_once(" #").map_or(line, |(line, _)| line.trim_end());
         if line.is_empty() || line.starts_with('#') || !seen.insert(line) {
             continue;
         }
