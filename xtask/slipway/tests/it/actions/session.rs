@@ -37,7 +37,7 @@ fn from_an_empty_repository_to_both_ways_out() {
         ".github/workflows/deploy.yml",
         "was edited",
         "cargo xtask sync-actions keep .github/workflows/deploy.yml",
-        "cargo xtask sync-actions --theirs .github/workflows/deploy.yml",
+        "cargo xtask sync-actions --to 1.0.0 --theirs .github/workflows/deploy.yml",
     ]);
     case.run("sync-actions keep .github/workflows/deploy.yml").code(0).says(&["your edit is kept"]);
     case.run("sync-actions --check").code(0).says(&["2 files of v1.0.0 as locked, 1 of them your own"]);
@@ -77,7 +77,7 @@ fn from_an_empty_repository_to_both_ways_out() {
         "kept",
         ".xtask/actions/conflict/",
         "cargo xtask sync-actions --ours .github/workflows/deploy.yml",
-        "cargo xtask sync-actions --theirs .github/workflows/deploy.yml",
+        "cargo xtask sync-actions --to 1.0.0 --theirs .github/workflows/deploy.yml",
         "cargo xtask sync-actions --markers",
     ]);
     assert_eq!(git(&case.root(), &["status", "--porcelain"]), "");
