@@ -77,8 +77,9 @@ fn from_an_empty_repository_to_both_ways_out() {
         "kept",
         ".xtask/actions/conflict/",
         "cargo xtask sync-actions --ours .github/workflows/deploy.yml",
-        "cargo xtask sync-actions --to 1.0.0 --theirs .github/workflows/deploy.yml",
+        "cargo xtask sync-actions --theirs .github/workflows/deploy.yml",
         "cargo xtask sync-actions --markers",
+        "cargo xtask sync-actions --to 1.1.0",
     ]);
     assert_eq!(git(&case.root(), &["status", "--porcelain"]), "");
     case.run("sync-actions --check")
