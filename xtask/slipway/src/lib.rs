@@ -8,7 +8,7 @@
 //! ```text
 //! verbs    cli context verbs/                       arguments, the terminal, orchestration
 //! engines  postgres/ download/ packages/ reload/    know nothing of clap, of the terminal, of each other
-//!          migrations/ secrets/ actions/
+//!          migrations/ secrets/ actions/ image/
 //! ground   workspace config process files net output failure
 //! ```
 
@@ -19,6 +19,8 @@ mod context;
 mod download;
 mod failure;
 mod files;
+#[allow(dead_code, reason = "the verb that calls it follows")]
+mod image;
 mod migrations;
 mod net;
 mod output;
