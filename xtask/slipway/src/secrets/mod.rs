@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::Secrets;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that call it follow"))]
 mod spellings;
 
-#[expect(unused_imports, reason = "the verbs that call them follow")]
 pub use spellings::{is_searchable, spellings};
 
 /// The values of a run, and which of them output must not show.
