@@ -67,10 +67,15 @@ impl Folders {
                 crate::process::quote(&format!("-ffile-prefix-map={}={name}", path.display()))
             })
             .collect();
+        // The plain variable can be read and pasted; it cannot hold a path with a space.
+        let (variable, separator) = match flags.iter().any(|flag| flag.contains(char::is_whitespace)) {
+            true => ("CARGO_ENCODED_RUSTFLAGS", "\x1f"),
+            false => ("RUSTFLAGS", " "),
+        };
         command
             .args(["--profile", "image", "--locked", "--target", target, "--target-dir"])
             .arg(&self.target)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env(variable, flags.join(separator))
             .env(format!("CFLAGS_{}", target.replace('-', "_")), c.join(" "))
             .env("CC_SHELL_ESCAPED_FLAGS", "1")
             // For those who ask all the same.
