@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{build, config, contains, layer, text};
-use crate::case::{CONFIG, Case};
+use super::{build, contains, layer, text};
+use crate::case::Case;
 
 /// One who builds.
 struct Builder {
@@ -142,5 +142,4 @@ fn a_generated_source_is_no_place_of_the_builders_either() {
     let digest = compare(&cases);
     // And from nothing, in another folder of artifacts.
     cases[0].run(&format!("image verify {digest}")).code(0);
-    let _ = (CONFIG, config(""));
 }
