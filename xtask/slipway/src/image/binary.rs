@@ -12,6 +12,10 @@ use anyhow::Result;
 /// like one of this machine's is one.
 const CRATES: &str = "crates";
 const WORKSPACE: &str = "workspace";
+/// The length from which on a folder's name is nothing else's.
+const CHANCE: usize = 12;
+/// Where generated sources are.
+const TARGET: &str = "target";
 
 /// The folders whose names could get into a program.
 pub struct Folders {
@@ -28,7 +32,11 @@ pub struct Folders {
 impl Folders {
     /// Each folder and its name in the program; of two that fit, the later one counts.
     fn names(&self) -> Vec<(PathBuf, &'static str)> {
-        let mut names = vec![(self.cargo_home.clone(), CRATES), (self.root.clone(), WORKSPACE)];
+        let mut names = vec![
+            (self.cargo_home.clone(), CRATES),
+            (self.root.clone(), WORKSPACE),
+            (self.target.clone(), TARGET),
+        ];
         for kind in ["registry/src", "git/checkouts"] {
             // The folder of a registry is named by a hash of its address: a mirror's is another one.
             names.push((self.cargo_home.join(kind), CRATES));
@@ -90,8 +98,10 @@ impl Folders {
         let paths = [&self.root, &self.cargo_home].into_iter().chain(home);
         let needles: Vec<Needle> = paths
             .map(|path| {
-                let spelling = format!("{}/", path.display()).into_bytes();
-                Needle { name: path.display().to_string(), spellings: vec![spelling] }
+                let name = path.display().to_string();
+                // A short one could be there by chance, as a route of the service's say.
+                let slash = if name.len() < CHANCE { "/" } else { "" };
+                Needle { spellings: vec![format!("{name}{slash}").into_bytes()], name }
             })
             .collect();
         let found = search(&needles, &[(String::new(), binary)])?;
