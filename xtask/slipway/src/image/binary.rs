@@ -12,8 +12,6 @@ use anyhow::Result;
 /// like one of this machine's is one.
 const CRATES: &str = "crates";
 const WORKSPACE: &str = "workspace";
-/// The length from which on a folder's name is nothing else's.
-const CHANCE: usize = 12;
 /// Where generated sources are.
 const TARGET: &str = "target";
 
@@ -97,12 +95,7 @@ impl Folders {
         let home = self.home.iter().filter(|home| home.components().count() > 1);
         let paths = [&self.root, &self.cargo_home].into_iter().chain(home);
         let needles: Vec<Needle> = paths
-            .map(|path| {
-                let name = path.display().to_string();
-                // A short one could be there by chance, as a route of the service's say.
-                let slash = if name.len() < CHANCE { "/" } else { "" };
-                Needle { spellings: vec![format!("{name}{slash}").into_bytes()], name }
-            })
+            .map(|path| Needle { name: path.display().to_string(), spellings: spellings(path) })
             .collect();
         let found = search(&needles, &[(String::new(), binary)])?;
         let Some(first) = found.first() else { return Ok(()) };
@@ -115,6 +108,20 @@ impl Folders {
         .next("cargo tree      (which crate is it? env!(\"CARGO_MANIFEST_DIR\") is a common reason)")
         .into())
     }
+}
+
+/// How the program would name a folder. `/src` alone is in the name of every crate's sources, `/src/app` is not.
+fn spellings(folder: &Path) -> Vec<Vec<u8>> {
+    let bytes = |path: &Path| path.display().to_string().into_bytes();
+    if folder.components().count() > 2 {
+        return vec![bytes(folder)];
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // And what is in every crate as well.
+    let entries = entries.filter(|entry| {
+        !["src", "lib.rs", "mod.rs", "main.rs"].iter().any(|name| entry.file_name() == *name)
+    });
+    entries.map(|entry| bytes(&entry.path())).collect()
 }
 
 /// The printable text that starts at `offset`.
