@@ -98,7 +98,9 @@ mod tests {
         assert_eq!(password("postgres://links@db/links"), None);
         assert_eq!(password("postgres:///links?host=/run"), None);
         assert_eq!(password("s3cret"), None);
-        for (text, is) in [("p%40ss", "p@ss"), ("%C3%BC%", "\u{fc}%"), ("5%x", "5%x"), ("%ff", "%ff"), ("a", "a")] {
+        for (text, is) in
+            [("p%40ss", "p@ss"), ("%C3%BC%", "\u{fc}%"), ("5%x", "5%x"), ("%ff", "%ff"), ("a", "a")]
+        {
             assert_eq!(decoded(text), is);
         }
     }

@@ -119,13 +119,17 @@ fn the_archive_is_for_every_loader_and_skopeo_sees_the_same_digest() {
     let made = build(&case);
     let listed = Command::new("tar").arg("tf").arg(archive(&case)).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let mut wanted: Vec<String> = blobs(&case).iter().map(|name| format!("blobs/{}", name.replace(':', "/"))).collect();
+    let mut wanted: Vec<String> =
+        blobs(&case).iter().map(|name| format!("blobs/{}", name.replace(':', "/"))).collect();
     wanted.extend(["index.json", "manifest.json", "oci-layout"].map(str::to_owned));
     assert_eq!(listed.lines().collect::<Vec<_>>(), wanted);
 
     let bill = std::fs::read_to_string(case.root().join(text(&made, "sbom"))).unwrap();
     let bill: serde_json::Value = serde_json::from_str(&bill).unwrap();
-    assert_eq!((&bill["bomFormat"], &bill["metadata"]["component"]["name"]), (&"CycloneDX".into(), &"tiny".into()));
+    assert_eq!(
+        (&bill["bomFormat"], &bill["metadata"]["component"]["name"]),
+        (&"CycloneDX".into(), &"tiny".into())
+    );
 
     if has_skopeo() {
         for place in [

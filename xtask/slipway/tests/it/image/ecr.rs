@@ -93,7 +93,13 @@ fn the_password_is_only_where_skopeo_reads_it() {
 fn who_is_nobody_to_aws_is_told_so() {
     let stand = Stand::new();
     program(&stand.bin.join("aws"), "echo 'Unable to locate credentials' >&2\nexit 253\n");
-    stand.push("").code(6).prints("").says(&["error: aws", "why", "Unable to locate credentials", "next", "aws sts"]);
+    stand.push("").code(6).prints("").says(&[
+        "error: aws",
+        "why",
+        "Unable to locate credentials",
+        "next",
+        "aws sts",
+    ]);
     assert_eq!(stand.heard("skopeo"), "");
 
     // Without it at all.

@@ -72,5 +72,7 @@ fn a_build_that_is_killed_while_it_packs_leaves_a_whole_image() {
         assert_eq!(text(&build(&case), "digest"), digests[wanted], "point {point}");
         no_litter(&case);
     }
-    println!("{points} kills in {whole:?}: {none} before there was an image, {old} with the last, {new} with the new");
+    println!(
+        "{points} kills in {whole:?}: {none} before there was an image, {old} with the last, {new} with the new"
+    );
 }

@@ -1,6 +1,8 @@
 //! `image push` to a real registry: the digest stays, nothing is sent twice, a tag is not moved.
 
-use super::{build, commit, committed, config, contains, digest, digest_there, git, has_skopeo, report, skopeo, text};
+use super::{
+    build, commit, committed, config, contains, digest, digest_there, git, has_skopeo, report, skopeo, text,
+};
 use crate::case::Case;
 use crate::registry::Registry;
 
@@ -57,7 +59,10 @@ fn an_image_is_pushed_once_and_keeps_its_digest() {
     commit(&case, "three");
     let said = report(case.run("image push --json").code(0));
     let name = format!("{repository}:{}", tag(&case));
-    assert_eq!(said, serde_json::json!({ "reference": name, "digest": local, "pinned": pinned.trim(), "pushed": true }));
+    assert_eq!(
+        said,
+        serde_json::json!({ "reference": name, "digest": local, "pinned": pinned.trim(), "pushed": true })
+    );
 }
 
 fn manifest_size(case: &Case, digest: &str) -> u64 {
@@ -88,7 +93,9 @@ fn a_tag_is_not_moved() {
     }
     assert_eq!((digest_there(&name), registry.uploaded_bytes()), (Ok(old), 0));
     let other = name.replace(":v1", ":v2");
-    case.run(&format!("image push docker://{other}")).code(0).prints(&format!("{}@{new}\n", name.replace(":v1", "")));
+    case.run(&format!("image push docker://{other}"))
+        .code(0)
+        .prints(&format!("{}@{new}\n", name.replace(":v1", "")));
     assert_eq!(digest_there(&other), Ok(new));
 }
 
@@ -99,17 +106,23 @@ fn what_is_not_committed_is_not_pushed_unless_that_is_said() {
     let case = committed(Case::with_service().below("docs"));
     let case = case.file("new.txt", "").file("xtask.toml", config("ca = \"none\""));
     for line in ["image push", "image push -n", "image push --json"] {
-        case.run(&format!("{line} {repository}"))
-            .code(1)
-            .prints("")
-            .says(&["error: what is not committed", "found", "xtask.toml", "new.txt", "next", "--allow-dirty"]);
+        case.run(&format!("{line} {repository}")).code(1).prints("").says(&[
+            "error: what is not committed",
+            "found",
+            "xtask.toml",
+            "new.txt",
+            "next",
+            "--allow-dirty",
+        ]);
     }
     assert!(!registry.log().contains("/v2/tiny"), "{}", registry.log());
     let name = format!("{repository}:{}-dirty", tag(&case));
     case.run(&format!("image push {repository} --allow-dirty")).code(0).says(&[&name]);
     assert_eq!(digest_there(&name), Ok(text(&build(&case), "digest")));
     // A tag that was typed is the tag.
-    case.run(&format!("image push {repository}:v1 --allow-dirty")).code(0).says(&[&format!("{repository}:v1")]);
+    case.run(&format!("image push {repository}:v1 --allow-dirty"))
+        .code(0)
+        .says(&[&format!("{repository}:v1")]);
     assert!(digest_there(&format!("{repository}:v1")).is_ok());
     // Many are not listed.
     let case = (0..9).fold(case, |case, number| case.file(&format!("{number}.txt"), ""));
@@ -122,9 +135,12 @@ fn without_git_a_push_needs_a_tag_and_to_be_told() {
     let Some(registry) = Registry::start().filter(|_| has_skopeo()) else { return };
     let repository = format!("{}/tiny", registry.address());
     let case = Case::with_service();
-    case.run(&format!("image push {repository}:v1"))
-        .code(1)
-        .says(&["error: git cannot say whether all is committed", "why", "next", "--allow-dirty"]);
+    case.run(&format!("image push {repository}:v1")).code(1).says(&[
+        "error: git cannot say whether all is committed",
+        "why",
+        "next",
+        "--allow-dirty",
+    ]);
     case.run(&format!("image push {repository} --allow-dirty"))
         .code(2)
         .says(&["error: there is no commit to name the tag after", "next"]);

@@ -36,10 +36,13 @@ fn whoever_does_not_let_us_in_is_told_from_whoever_cannot_be_reached() {
     }
     let case = committed(Case::with_service());
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    case.run(&format!("image push {nobody}/tiny:v1"))
-        .code(7)
-        .prints("")
-        .says(&["error: ", &nobody, "could not be reached", "connection refused", "next"]);
+    case.run(&format!("image push {nobody}/tiny:v1")).code(7).prints("").says(&[
+        "error: ",
+        &nobody,
+        "could not be reached",
+        "connection refused",
+        "next",
+    ]);
     for (stub, code, says) in [
         (stub_registry(401), 6, "does not let us in"),
         (stub_registry_after_ping(401), 6, "does not let us in"),
@@ -61,7 +64,9 @@ fn whoever_does_not_let_us_in_is_told_from_whoever_cannot_be_reached() {
 #[test]
 fn a_password_is_taken_from_where_skopeo_keeps_it() {
     use base64::Engine as _;
-    let Some(registry) = Registry::with_password("ann", "s3cret pass").filter(|_| has_skopeo()) else { return };
+    let Some(registry) = Registry::with_password("ann", "s3cret pass").filter(|_| has_skopeo()) else {
+        return;
+    };
     let name = format!("{}/tiny:v1", registry.address());
     let case = committed(Case::with_service());
     let auth = case.folder().join("auth.json");

@@ -44,12 +44,20 @@ fn what_could_not_run_alone_is_refused() {
     let case = Case::with_service().file("src/main.rs", "fn main() {}");
     let manifest = std::fs::read_to_string(case.root().join("Cargo.toml")).unwrap();
     let case = case.file("Cargo.toml", manifest.replace("\"symbols\"", "false"));
-    case.run("image build").code(1).says(&["cannot go into the image: it is not stripped", "next", "strip = "]);
+    case.run("image build").code(1).says(&[
+        "cannot go into the image: it is not stripped",
+        "next",
+        "strip = ",
+    ]);
 
     let case = case.file("Cargo.toml", manifest).file("build.rs", script("-Wl,-z,execstack"));
     case.run("image build").code(1).says(&["cannot go into the image: its stack can be executed"]);
     let case = case.file("build.rs", script("-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"));
-    case.run("image build").code(1).says(&["it needs a dynamic loader, and the image has none", "why", "next"]);
+    case.run("image build").code(1).says(&[
+        "it needs a dynamic loader, and the image has none",
+        "why",
+        "next",
+    ]);
     assert!(!case.root().join("target/image/oci/index.json").exists());
     let case = case.without("build.rs");
     case.run("image build").code(0);
@@ -112,7 +120,10 @@ fn a_wrong_bundle_of_certificates_has_its_place() {
         (Vec::new(), "there is no certificate in it"),
         (b"not PEM".to_vec(), "there is no certificate in it"),
         (b"\xff\xfe\x00".to_vec(), "app/rds.pem"),
-        (format!("{pem}-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n").into(), "private key"),
+        (
+            format!("{pem}-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n").into(),
+            "private key",
+        ),
         (format!("{pem}-----BEGIN CERTIFICATE-----\nAAAA").into(), "a certificate does not end"),
         (pem.replace("Tm90", "T!").into(), "a certificate is not base64"),
     ] {

@@ -86,7 +86,8 @@ fn whoever_builds_gets_the_same_digest() {
 
 #[test]
 fn flags_of_the_repository_cannot_make_it_another_kind_of_program() {
-    let flags = "rustflags = [\"-Ctarget-feature=-crt-static\", \"-Cstrip=none\", \"-Crelocation-model=static\"]\n";
+    let flags =
+        "rustflags = [\"-Ctarget-feature=-crt-static\", \"-Cstrip=none\", \"-Crelocation-model=static\"]\n";
     let plain = Case::with_service();
     let flagged = Case::with_service()
         .file(".cargo/config.toml", format!("[build]\n{flags}[target.x86_64-unknown-linux-gnu]\n{flags}"));
@@ -110,10 +111,8 @@ fn this_repositorys_service_has_one_digest_too() {
         eprintln!("skipped: two whole builds; SLIPWAY_SOAK=1 runs them");
         return;
     }
-    let own: PathBuf = std::env::var("CARGO_HOME").map_or_else(
-        |_| Path::new(&std::env::var("HOME").unwrap()).join(".cargo"),
-        PathBuf::from,
-    );
+    let own: PathBuf = std::env::var("CARGO_HOME")
+        .map_or_else(|_| Path::new(&std::env::var("HOME").unwrap()).join(".cargo"), PathBuf::from);
     let [first, mut second] = BUILDERS.map(|builder| {
         builder.case(|case| {
             copy_repository(&case.root());

@@ -98,7 +98,14 @@ fn every_form_of_every_secret_is_found_and_none_is_shown() {
     std::fs::write(case.root().join("src/main.rs"), planted(&["nothing of that".to_owned()])).unwrap();
     let ran = case.run(&format!("image push -v {name} --allow-dirty")).code(0);
     shows_nothing(&ran);
-    ran.says(&["secrets", "API_KEY", "DATABASE_URL", "DATABASE_URL (its password)", "not in the image", "push"]);
+    ran.says(&[
+        "secrets",
+        "API_KEY",
+        "DATABASE_URL",
+        "DATABASE_URL (its password)",
+        "not in the image",
+        "push",
+    ]);
 }
 
 #[test]
@@ -108,8 +115,13 @@ fn what_is_not_searched_for_is_said() {
     let more = "SHORT_KEY = { about = \"x\" }\nUNSET_KEY = { about = \"x\" }\n\
                 LOG_LEVEL = { about = \"x\", masked = false }\n[image]\nca-file = \"ca.pem\"\n";
     // What stands around a certificate does not get in.
-    let pem = format!("# {}\n-----BEGIN CERTIFICATE-----\nTm90\n-----END CERTIFICATE-----\n{}\n", VALUES[0].1, VALUES[1].1);
-    let case = committed(declared(more).file("ca.pem", pem).env("SHORT_KEY", "tiny").env("LOG_LEVEL", "main thread"));
+    let pem = format!(
+        "# {}\n-----BEGIN CERTIFICATE-----\nTm90\n-----END CERTIFICATE-----\n{}\n",
+        VALUES[0].1, VALUES[1].1
+    );
+    let case = committed(
+        declared(more).file("ca.pem", pem).env("SHORT_KEY", "tiny").env("LOG_LEVEL", "main thread"),
+    );
     case.run(&format!("image push {name}")).code(0).says(&[
         "EDIT_TOKEN",
         "not in the image",
@@ -125,7 +137,9 @@ fn a_repository_that_declares_nothing_is_told_so() {
     }
     let case = committed(Case::with_service());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    case.run(&format!("image push {nobody}/tiny:v1"))
-        .code(7)
-        .says(&["secrets", "none of the declared names has a value here", "error: "]);
+    case.run(&format!("image push {nobody}/tiny:v1")).code(7).says(&[
+        "secrets",
+        "none of the declared names has a value here",
+        "error: ",
+    ]);
 }

@@ -17,10 +17,16 @@ fn a_digest_is_verified_or_both_are_named() {
     };
     case.run(&format!("image verify {digest}")).code(0).prints("").says(&["verified", &digest]);
     gone();
-    case.run(&format!("image verify registry.example.com/links@{OTHER}"))
-        .code(3)
-        .prints("")
-        .says(&["error: these sources give another image", "asked", OTHER, "built", &digest, "here", "rustc", "next"]);
+    case.run(&format!("image verify registry.example.com/links@{OTHER}")).code(3).prints("").says(&[
+        "error: these sources give another image",
+        "asked",
+        OTHER,
+        "built",
+        &digest,
+        "here",
+        "rustc",
+        "next",
+    ]);
     gone();
     // The image that was built here is still the one.
     assert_eq!((text(&build(&case), "digest"), &build(&case)["changed"]), (digest.clone(), &false.into()));
@@ -39,8 +45,12 @@ fn what_is_no_digest_is_a_mistake() {
     let case = Case::new();
     let short = &OTHER[..70];
     let upper = OTHER.replace('0', "A");
-    for digest in ["latest", "sha256:", short, &upper, &OTHER.replace("256", "512"), "registry.example.com/links:v1"] {
-        case.run(&format!("image verify {digest}")).code(2).says(&["error: ", "a digest is sha256: and 64 digits"]);
+    for digest in
+        ["latest", "sha256:", short, &upper, &OTHER.replace("256", "512"), "registry.example.com/links:v1"]
+    {
+        case.run(&format!("image verify {digest}"))
+            .code(2)
+            .says(&["error: ", "a digest is sha256: and 64 digits"]);
     }
     case.run("image verify").code(2).says(&["required arguments were not provided", "<DIGEST>"]);
 }
