@@ -1,11 +1,15 @@
 //! `[image]`: what goes into the image, and where it is pushed.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::actions::is_below;
 use super::wrong;
+use crate::failure::Failure;
+use crate::workspace::CONFIG_FILE;
 
 /// The targets that can be linked statically, and their architecture in the field's own words.
 pub const TARGETS: &[(&str, &str)] = &[
@@ -54,6 +58,13 @@ impl Image {
     pub fn target(&self) -> &str {
         let own = if cfg!(target_arch = "aarch64") { TARGETS[2].0 } else { TARGETS[0].0 };
         self.target.as_ref().map_or(own, |target| target.get_ref())
+    }
+
+    /// What a look at the `ca-file` of the repository in `root` shows to be wrong, with its place.
+    pub fn wrong_ca_file(&self, root: &Path, why: &str) -> Failure {
+        let text = std::fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
+        let (span, name) = self.ca_file.as_ref().map_or((0..0, ""), |file| (file.span(), file.get_ref()));
+        wrong(&text, span, &format!("{name}: {why}"))
     }
 
     pub(super) fn check(&self, text: &str) -> Result<()> {

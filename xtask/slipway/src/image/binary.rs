@@ -105,7 +105,7 @@ impl Folders {
         )
         .fact("found", around(binary, first.offset))
         .why("a build script or a macro put it there; what rustc and cc write is renamed already")
-        .next("cargo tree      (which crate is it? env!(\"CARGO_MANIFEST_DIR\") is a common reason)")
+        .next("cargo tree      (which crate is it? CARGO_MANIFEST_DIR is a common reason)")
         .into())
     }
 }

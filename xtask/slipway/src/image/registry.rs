@@ -47,12 +47,15 @@ impl Reference {
         }
         let (path, tag) = path.split_once(':').map_or((path, None), |(path, tag)| (path, Some(tag)));
         let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_./".contains(c);
-        if path.is_empty() || !path.chars().all(lower) || path.split('/').any(str::is_empty) {
+        let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_name = |name: &str| name.starts_with(is_edge) && name.ends_with(is_edge);
+        if !path.chars().all(lower) || !path.split('/').all(is_name) {
             return Err(wrong(
                 "a path in a registry has lower-case letters, digits, and - _ . / between them",
             ));
         }
-        if !registry.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c)) {
+        let host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+        if !registry.chars().all(host) || registry.starts_with(['-', '.', ':']) {
             return Err(wrong("a registry is a host, and a port where it is not the usual one"));
         }
         if !tag.is_none_or(is_tag) {
@@ -302,11 +305,13 @@ mod tests {
             "docker.io/links:a b",
             "docker.io/links@sha256:00",
             "docker.io//links",
+            "docker.io/../links",
+            "docker.io/acme/links-",
             "-x.example/links",
             "https://docker.io/links",
         ] {
             let read = Reference::parse(text);
-            assert!(read.is_err() || text.starts_with('-'), "{text}: {read:?}");
+            assert!(read.is_err(), "{text}: {read:?}");
         }
     }
 

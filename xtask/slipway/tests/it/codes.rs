@@ -45,6 +45,12 @@ fn every_verb_has_help_with_an_example() {
         "db start",
         "db stop",
         "db upgrade-server",
+        "image",
+        "image build",
+        "image load",
+        "image inspect",
+        "image verify",
+        "image push",
     ] {
         let ran = case.run(&format!("help {verb}")).code(0);
         assert!(

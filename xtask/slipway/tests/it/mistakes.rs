@@ -29,6 +29,12 @@ const MISTAKES: &[Row] = &[
     ("+", "doctor --clean --json", 2, &["cannot be used with"]),
     ("+", "doctor -n", 2, &["required arguments were not provided", "--clean"]),
     ("+", "ci lnt", 2, &["invalid value 'lnt'", "lint"]),
+    ("+", "image", 2, &["Usage:", "build"]),
+    ("+", "image biuld", 2, &["unrecognized subcommand 'biuld'", "build"]),
+    ("+", "image build v1", 2, &["unexpected argument 'v1'"]),
+    ("+", "image verify latest", 2, &["a digest is sha256: and 64 digits"]),
+    ("+", "image push", 2, &["error: it is not said where to push", "next", "xtask.toml [image]: push"]),
+    ("+", "image push links", 2, &["error: `links` does not name an image in a registry", "why", "next"]),
     ("+", "help dbb", 2, &["error: no help for `dbb`", "next", "did you mean `db`?"]),
     ("+", "help db psqll", 2, &["error: no help for `psqll`", "did you mean `psql`?"]),
     ("+", "help dev more", 2, &["error: no help for `more`", "none below this verb"]),
@@ -195,7 +201,7 @@ fn every_mistake_has_its_code_and_its_text() {
 #[test]
 fn outside_a_repository_it_says_so() {
     let case = Case::new().without("xtask.toml");
-    for line in ["dev", "test", "db status", "db url", "ci fmt"] {
+    for line in ["dev", "test", "db status", "db url", "ci fmt", "image build", "image inspect"] {
         case.run(line).code(2).says(&["error: no xtask.toml in", "next"]);
     }
     // These need none.

@@ -72,6 +72,16 @@ impl Registry {
         self.proxy.cut_after(bytes);
     }
 
+    /// Holds a connection, once, before more than `bytes` of blobs have come: a push that does not go on.
+    pub fn hold_after(&self, bytes: u64) {
+        self.proxy.hold_after(bytes);
+    }
+
+    /// Whether it does.
+    pub fn is_held(&self) -> bool {
+        self.proxy.is_held()
+    }
+
     /// What the registry has written down.
     pub fn log(&self) -> String {
         log(self.folder.path())

@@ -27,6 +27,10 @@ fn every_verb_ends_or_runs_without_input() {
         ("db start", 0),
         ("db upgrade-server", 0),
         ("db stop", 0),
+        ("image inspect", 1),
+        ("image build", 0),
+        ("image inspect", 0),
+        ("image push", 2),
         ("ci fmt", 1),
         ("doctor", 0),
         ("doctor --json", 0),
@@ -37,7 +41,7 @@ fn every_verb_ends_or_runs_without_input() {
         assert_eq!(ran.code, Some(code), "`{line}` said:\n{}{}", ran.stdout, ran.stderr);
     }
     let overview = case.run("--help").stdout;
-    for verb in ["dev", "test", "db", "ci", "doctor", "help"] {
+    for verb in ["dev", "test", "db", "image", "ci", "doctor", "help"] {
         assert!(overview.contains(&format!(" {verb} ")), "{overview}");
         assert!(verb == "dev" || ends.iter().any(|(line, _)| line.starts_with(verb)), "{verb} was not tried");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xshell::cmd;
 
 use crate::cargo::{Build, Built, Unit};
-use crate::config::{Roots, TARGETS, wrong_at};
+use crate::config::{Roots, TARGETS};
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::image::{
@@ -125,7 +125,7 @@ fn certificates(repository: &Repository) -> Result<Certificates> {
     let mut found = if image.roots() == Roots::Mozilla { mozilla() } else { Certificates::new() };
     if let Some(file) = &image.ca_file {
         let root = &repository.workspace.root;
-        let wrong = |why: String| wrong_at(root, file.span(), &format!("{}: {why}", file.get_ref()));
+        let wrong = |why: String| image.wrong_ca_file(root, &why);
         let text = std::fs::read_to_string(root.join(file.get_ref()))
             .map_err(|error| wrong(error.to_string()).next("ca-file names a PEM file, from the root"))?;
         let read = read_certificates(&text).map_err(|error| match error.downcast::<Failure>() {

@@ -23,11 +23,17 @@ pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Resu
             unset.push(name.as_str());
             continue;
         };
-        let parts = [(name.clone(), value)];
-        let password = password(value).map(|password| (format!("{name} ({PASSWORD})"), password));
-        for (name, value) in parts.into_iter().chain(password) {
-            match is_searchable(value) {
-                true => needles.push(Needle { name, spellings: spellings(value) }),
+        let mut parts = vec![(name.clone(), vec![value.to_owned()])];
+        if let Some(password) = password(value) {
+            // As it stands in the address, and as it is.
+            parts.push((format!("{name} ({PASSWORD})"), vec![password.to_owned(), decoded(password)]));
+        }
+        for (name, values) in parts {
+            match values.iter().all(|value| is_searchable(value)) {
+                true => {
+                    let spellings = values.iter().flat_map(|value| spellings(value)).collect();
+                    needles.push(Needle { name, spellings });
+                }
                 false => short.push(name),
             }
         }
@@ -68,6 +74,20 @@ fn password(address: &str) -> Option<&str> {
     account.split_once(':').map(|(_, password)| password)
 }
 
+/// Without the encoding of addresses: `p@ss` for `p%40ss`.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => bytes.extend(std::iter::once(byte).chain(part.bytes().skip(2))),
+            None => bytes.extend(std::iter::once(b'%').chain(part.bytes())),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +98,10 @@ mod tests {
         assert_eq!(password("postgres://links@db/links"), None);
         assert_eq!(password("postgres:///links?host=/run"), None);
         assert_eq!(password("s3cret"), None);
+        for (text, is) in
+            [("p%40ss", "p@ss"), ("%C3%BC%", "\u{fc}%"), ("5%x", "5%x"), ("%ff", "%ff"), ("a", "a")]
+        {
+            assert_eq!(decoded(text), is);
+        }
     }
 }

@@ -56,7 +56,7 @@ fn a_build_that_is_killed_while_it_packs_leaves_a_whole_image() {
             clear();
         }
         let mut run = case.start("image build");
-        std::thread::sleep(whole.mul_f64((point as f64 + 0.5) / points as f64));
+        std::thread::sleep(whole.mul_f64(1.4 * (point as f64 + 0.5) / points as f64));
         run.signal("KILL");
         run.end();
         nothing_left(&[case.folder().to_path_buf()]);

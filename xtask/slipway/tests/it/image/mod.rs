@@ -3,6 +3,7 @@
 mod build;
 mod ecr;
 mod kills;
+mod load;
 mod push;
 mod push_fails;
 mod refused;

@@ -17,6 +17,10 @@ struct Shared {
     sent: u64,
     /// How many more may pass until the connection is cut.
     cut_after: Option<u64>,
+    /// Whether the connection is held then instead: nothing is passed on, and nothing answered.
+    hold: bool,
+    /// Whether that has happened.
+    held: bool,
 }
 
 impl Proxy {
@@ -50,6 +54,17 @@ impl Proxy {
     pub fn cut_after(&self, bytes: u64) {
         self.shared.lock().unwrap().cut_after = Some(bytes);
     }
+
+    /// Holds a connection, once, before more than `bytes` of blobs have passed from now on.
+    pub fn hold_after(&self, bytes: u64) {
+        let mut shared = self.shared.lock().unwrap();
+        (shared.cut_after, shared.hold, shared.held) = (Some(bytes), true, false);
+    }
+
+    /// Whether a connection is held.
+    pub fn is_held(&self) -> bool {
+        self.shared.lock().unwrap().held
+    }
 }
 
 fn pass(client: TcpStream, target: &str, shared: &Mutex<Shared>) -> std::io::Result<()> {
@@ -67,7 +82,7 @@ fn pass(client: TcpStream, target: &str, shared: &Mutex<Shared>) -> std::io::Res
             return to.shutdown(Shutdown::Write);
         }
         let blob = requests.feed(&buffer[..read]);
-        let cut = {
+        let (cut, hold) = {
             let mut shared = shared.lock().unwrap();
             let cut = blob > 0 && shared.cut_after.is_some_and(|left| blob > left);
             match cut {
@@ -77,8 +92,12 @@ fn pass(client: TcpStream, target: &str, shared: &Mutex<Shared>) -> std::io::Res
                     shared.cut_after = shared.cut_after.map(|left| left - blob);
                 }
             }
-            cut
+            shared.held |= cut && shared.hold;
+            (cut, cut && std::mem::take(&mut shared.hold))
         };
+        if hold {
+            std::io::copy(&mut from, &mut std::io::sink())?;
+        }
         if cut {
             // Both ways, and both ends notice.
             from.shutdown(Shutdown::Both)?;
