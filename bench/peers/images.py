@@ -15,8 +15,8 @@ import zlib
 
 # What a base image brings before the service does, and Python with the libraries that its modules in use need.
 BASE = ["base-files", "ca-certificates", "libc6", "libgcc-s1", "netbase", "tzdata"]
-PYTHON = ["libbz2-1.0", "libcrypt1", "libexpat1", "libffi8", "liblzma5", "libpython3.11-minimal", "libpython3.11-stdlib",
-          "libssl3", "libuuid1", "media-types", "python3.11-minimal", "zlib1g"]
+PYTHON = ["libbz2-1.0", "libcrypt1", "libexpat1", "libffi8", "liblzma5", "libpython3.11-minimal",
+          "libpython3.11-stdlib", "libssl3", "libuuid1", "media-types", "python3.11-minimal", "zlib1g"]
 PACKAGES = ["fastapi==0.165.0", "uvicorn==0.54.0", "asyncpg==0.32.0", "jinja2==3.1.6"]
 # What nobody misses in an image.
 UNUSED = ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/bug", "usr/share/ca-certificates"]
@@ -153,9 +153,9 @@ def python(folder):
     if not (done.exists() and done.read_text() == str(PACKAGES)):
         shutil.rmtree(app, ignore_errors=True)
         # For the interpreter of the image, whatever runs this script. No .pyc: that is smaller.
-        run(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:", "--python-version",
-            "3.11", "--implementation", "cp", "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64",
-            "--target", app, *PACKAGES)
+        run(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:",
+            "--python-version", "3.11", "--implementation", "cp",
+            "--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", app, *PACKAGES)
         done.write_text(str(PACKAGES))
     shutil.copytree(app, tree / "app")
     works(tree, "/usr/bin/python3.11", "-c",
@@ -203,7 +203,8 @@ class Buildah(Packer):
         return run("buildah", *places, *arguments)[0]
 
     def pack(self):
-        took = self.buildah("bud", "--isolation", "chroot", "--no-cache", "--timestamp", "0", "--tag", TAG, self.context)
+        took = self.buildah("bud", "--isolation", "chroot", "--no-cache", "--timestamp", "0", "--tag", TAG,
+                            self.context)
         return took + self.buildah("push", TAG, f"oci:{self.work}/oci-{self.number}:{TAG}")
 
     def packed(self):
