@@ -2,6 +2,7 @@
 
 import contextlib
 import email
+import gzip
 import hashlib
 import json
 import os
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import zlib
 
 # What a base image brings before the service does, and Python with the libraries that its modules in use need.
 BASE = ["base-files", "ca-certificates", "libc6", "libgcc-s1", "netbase", "tzdata"]
@@ -78,6 +78,15 @@ def image(oci):
     layers = [blob(oci, one["digest"]) for one in manifest["layers"]]
     parts = [blob(oci, entry["digest"]), blob(oci, manifest["config"]["digest"]), *layers]
     return entry["digest"], sum(path.stat().st_size for path in parts), layers
+
+
+def layer_of(layers, name):
+    """The layer that has this file: its tar, and its bytes compressed."""
+    for path in layers:
+        with tarfile.open(path) as tar:
+            if any(entry.name.lstrip("./") == name for entry in tar):
+                return gzip.decompress(path.read_bytes()), path.stat().st_size
+    raise Failed(f"no layer has {name}")
 
 
 def packed_binary(layers):
