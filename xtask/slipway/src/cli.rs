@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Color;
-use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, sync_actions, test};
+use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, image, sync_actions, test};
 use crate::workspace::Env;
 
 /// Slipway's verbs.
@@ -22,6 +22,8 @@ pub enum Verb {
     Db(db::Args),
     /// What CI runs: fmt, lint, test, actions
     Ci(ci::Args),
+    /// build, load, inspect, verify, push: the same bytes everywhere
+    Image(image::Args),
     /// Pull the shared workflows; status, keep, init, fleet
     SyncActions(Box<sync_actions::Args>),
     /// What is installed, what is missing, how to get it
@@ -43,6 +45,7 @@ impl Verb {
             Verb::Dev(args) => dev::run(context, &args),
             Verb::Test(args) => test::run(context, &args),
             Verb::Db(args) => db::run(context, args),
+            Verb::Image(args) => image::run(context, &args),
             Verb::Ci(args) => ci::run(context, &args),
             Verb::SyncActions(args) => sync_actions::run(context, &args),
             Verb::Doctor(args) => doctor::run(context, &args),

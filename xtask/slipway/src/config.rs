@@ -16,8 +16,10 @@ use crate::failure::{Code, Failure, nearest};
 use crate::workspace::CONFIG_FILE;
 
 mod actions;
+mod image;
 
 pub use actions::{Actions, Asked, Source, read_source};
+pub use image::{Image, Roots, TARGETS};
 
 /// All that the tool knows of a repository.
 #[derive(Debug, Deserialize)]
@@ -35,6 +37,9 @@ pub struct Config {
     pub secrets: Secrets,
     /// `[actions]`
     pub actions: Option<Actions>,
+    /// `[image]`
+    #[serde(default)]
+    pub image: Image,
 }
 
 /// `[service]`: what the repository builds.
@@ -164,8 +169,9 @@ fn default_masked() -> bool {
 
 /// The known keys of each table. `*` stands for names that the repository chooses.
 const KEYS: &[(&str, &[&str])] = &[
-    ("", &["service", "postgres", "dev", "secrets", "actions"]),
+    ("", &["service", "postgres", "dev", "secrets", "actions", "image"]),
     ("actions", &["source", "subdir", "version", "tag", "branch", "rev"]),
+    ("image", &["push", "ca", "ca-file", "target", "rustc"]),
     ("service", &["name", "port"]),
     ("postgres", &["versions", "bin", "download"]),
     ("postgres.download", &["url", "version"]),
@@ -258,6 +264,7 @@ impl Config {
         if let Some(actions) = &self.actions {
             actions.check(text)?;
         }
+        self.image.check(text)?;
         for (name, declared) in &self.secrets.names {
             check_name(text, name, declared)?;
         }

@@ -7,18 +7,20 @@
 //!
 //! ```text
 //! verbs    cli context verbs/                       arguments, the terminal, orchestration
-//! engines  postgres/ download/ packages/ reload/    know nothing of clap, of the terminal, of each other
-//!          migrations/ secrets/ actions/
+//! engines  postgres/ download/ packages/ cargo/     know nothing of clap, of the terminal, of each other
+//!          reload/ migrations/ secrets/ actions/ image/
 //! ground   workspace config process files net output failure
 //! ```
 
 mod actions;
+mod cargo;
 mod cli;
 mod config;
 mod context;
 mod download;
 mod failure;
 mod files;
+mod image;
 mod migrations;
 mod net;
 mod output;

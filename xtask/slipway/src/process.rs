@@ -54,6 +54,8 @@ pub enum Kind {
     /// cargo: without what the outer `cargo run` set, which would make it rebuild what is fresh, and without
     /// the user's `PG*`, which would lead a test or a database tool to another server.
     Cargo,
+    /// cargo, for bytes that must not depend on who builds: also without the flags of the environment.
+    Shipped,
     /// Anything else: also without cargo's library path.
     Tool,
     /// git: also without what a hook that runs us was given, which would lead it to another repository, and
@@ -62,6 +64,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    fn is_cargo(self) -> bool {
+        matches!(self, Kind::Cargo | Kind::Shipped)
+    }
+
     fn strips(self, name: &str) -> bool {
         let cargos = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CFG_", "CARGO_BIN_"];
         let library_paths = ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
@@ -69,9 +75,18 @@ impl Kind {
         let of_git = GIT.contains(&name) || name.starts_with("GIT_TRACE");
         of_cargo
             || name.starts_with("PG")
-            || (self != Kind::Cargo && library_paths.contains(&name))
+            || (!self.is_cargo() && library_paths.contains(&name))
+            || (self == Kind::Shipped && is_flag(name))
             || (self == Kind::Git && of_git)
     }
+}
+
+/// Whether a variable gives flags to cargo, rustc or a C compiler.
+fn is_flag(name: &str) -> bool {
+    let settings = ["CARGO_PROFILE_", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"];
+    settings.iter().any(|prefix| name.starts_with(prefix))
+        || ["RUSTFLAGS", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"].iter().any(|flags| name.contains(flags))
+        || ["CARGO_INCREMENTAL", "CARGO_TARGET_DIR", "RUSTC_BOOTSTRAP"].contains(&name)
 }
 
 /// How a long-lived child is bound to this process.
@@ -172,7 +187,7 @@ impl<'a> Launcher<'a> {
                 command.env_remove(name);
             }
         }
-        if kind != Kind::Cargo {
+        if !kind.is_cargo() {
             // Messages that we read and compare are in English.
             command.env("LC_MESSAGES", "C");
         }

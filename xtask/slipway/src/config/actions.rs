@@ -129,7 +129,7 @@ impl Actions {
 }
 
 /// Whether a path leads to something below where it starts.
-fn is_below(path: &str) -> bool {
+pub(super) fn is_below(path: &str) -> bool {
     !path.trim_matches('/').is_empty()
         && !path.starts_with(['-', '/'])
         && !path.contains(|c: char| c.is_control() || "\\:".contains(c))

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::config::Secrets;
 
+mod spellings;
+
+pub use spellings::{is_searchable, spellings};
+
 /// The values of a run, and which of them output must not show.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Values {

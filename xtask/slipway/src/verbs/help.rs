@@ -20,7 +20,7 @@ pub struct Args {
 /// exactly one.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Daily", &["dev", "test", "db"]),
-    ("Ship", &["ci"]),
+    ("Ship", &["ci", "image"]),
     ("Platform", &["sync-actions"]),
     ("Once", &["doctor", "help"]),
 ];

@@ -7,5 +7,6 @@ pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod help;
+pub(crate) mod image;
 pub(crate) mod sync_actions;
 pub(crate) mod test;

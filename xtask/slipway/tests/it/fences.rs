@@ -13,6 +13,7 @@ const ENGINES: &[&str] = &[
     "postgres",
     "download",
     "packages",
+    "cargo",
     "reload",
     "migrations",
     "secrets",

@@ -13,6 +13,7 @@ mod download;
 mod fences;
 mod mistakes;
 mod readme;
+mod registry;
 mod reload;
 mod running;
 mod soak;

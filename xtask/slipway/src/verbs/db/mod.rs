@@ -24,13 +24,13 @@ pub use self::server::downloads;
 pub(super) use self::server::with_server;
 pub(super) use self::status::{findings, standing};
 
+use crate::cargo::{Build, Built};
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::files::Lock;
 use crate::migrations;
 use crate::postgres::{Cluster, Plan, identifier, literal};
 use crate::process::Launcher;
-use crate::reload::{Build, Built};
 
 #[derive(clap::Args)]
 #[command(

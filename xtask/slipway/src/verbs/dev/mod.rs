@@ -30,10 +30,11 @@ use self::keys::Key;
 use self::processes::Processes;
 use self::shown::Shown;
 use super::db;
+use crate::cargo::Build;
 use crate::context::Context;
 use crate::output::seconds;
 use crate::postgres::{Cluster, Left};
-use crate::reload::{Build, Problem, clear_stale};
+use crate::reload::{Problem, clear_stale};
 use crate::secrets;
 
 #[derive(clap::Args)]

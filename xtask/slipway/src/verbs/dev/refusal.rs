@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::cargo::errors;
 use crate::failure::Failure;
 use crate::migrations::{Finding, Migration};
 use crate::output::{count, seconds};
-use crate::reload::errors;
 
 /// The step that applies migrations, as lines name it.
 pub const MIGRATE: &str = "migrate";

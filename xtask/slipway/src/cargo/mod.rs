@@ -1,4 +1,4 @@
-//! `cargo build` of the service.
+//! `cargo build` of the service, with what cargo says as progress.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 use serde::Deserialize;
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use crate::failure::{Code, Failure};
 use crate::output::{count, strip_color};
@@ -34,6 +34,8 @@ pub struct Build {
 pub struct Built {
     /// The service's program.
     pub binary: PathBuf,
+    /// All that it is made of, and what helped to make it.
+    pub units: Vec<Unit>,
     /// How many crates were compiled; the others were fresh.
     pub crates: usize,
     /// The compiler's warnings, as it shows them.
@@ -42,10 +44,25 @@ pub struct Built {
     pub took: Duration,
 }
 
+/// A crate that cargo has built, or found fresh.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Unit {
+    /// cargo's name of the package: where it is from, its name and its version.
+    #[serde(rename = "package_id")]
+    pub id: String,
+    /// The package's manifest.
+    #[serde(rename = "manifest_path")]
+    pub manifest: PathBuf,
+    /// What was built.
+    #[serde(rename = "filenames")]
+    pub files: Vec<PathBuf>,
+}
+
 /// What is known so far.
 #[derive(Default)]
 struct Known {
     binary: Option<PathBuf>,
+    units: Vec<Unit>,
     crates: usize,
     status: String,
     diagnostics: Vec<String>,
@@ -64,6 +81,8 @@ enum Message {
         target: Target,
         executable: Option<PathBuf>,
         fresh: bool,
+        #[serde(flatten)]
+        unit: Unit,
     },
     #[serde(other)]
     Other,
@@ -75,15 +94,28 @@ struct Target {
 }
 
 impl Build {
-    /// Starts to build the program `package` of the package of that name.
+    /// Starts to build the program `package` of the package of that name, as `dev` and `test` run it.
     pub fn start(launcher: &Launcher<'_>, package: &str, color: bool) -> Result<Self> {
+        Self::start_with(launcher, package, color, Kind::Cargo, |command| {
+            command.args(["--profile", "serve"])
+        })
+    }
+
+    /// [`Build::start`] with options and variables that `more` adds.
+    pub fn start_with(
+        launcher: &Launcher<'_>,
+        package: &str,
+        color: bool,
+        kind: Kind,
+        more: impl FnOnce(Cmd<'_>) -> Cmd<'_>,
+    ) -> Result<Self> {
         let color = if color { "always" } else { "never" };
         let command = cmd!(
             launcher.shell,
-            "cargo build --package {package} --bin {package} --profile serve
+            "cargo build --package {package} --bin {package}
              --message-format json-render-diagnostics --color {color}"
         );
-        let start = Start::new(command, Kind::Cargo, Leash::Group).outputs(Stdio::piped(), Stdio::piped());
+        let start = Start::new(more(command), kind, Leash::Group).outputs(Stdio::piped(), Stdio::piped());
         let started = Instant::now();
         let mut child = launcher.start(start)?;
         let (sender, said) = channel();
@@ -151,11 +183,11 @@ impl Build {
         }
         // Both streams are closed: it ends now.
         let code = self.child.wait()?;
-        let Known { binary, crates, diagnostics, .. } = std::mem::take(&mut self.known);
+        let Known { binary, units, crates, diagnostics, .. } = std::mem::take(&mut self.known);
         let said = diagnostics.join("\n").trim().to_owned();
         Ok(Some(match binary {
             Some(binary) if code == 0 => {
-                Ok(Built { binary, crates, warnings: said, took: self.started.elapsed() })
+                Ok(Built { binary, units, crates, warnings: said, took: self.started.elapsed() })
             }
             _ => Err(Failure::new(Code::Failed, format!("{} does not build", self.package))
                 .said(said)
@@ -173,9 +205,10 @@ impl Known {
                 None => self.diagnostics.push(line),
             },
             Said::Stdout(line) => {
-                if let Ok(Message::CompilerArtifact { target, executable, fresh }) =
+                if let Ok(Message::CompilerArtifact { target, executable, fresh, unit }) =
                     serde_json::from_str(&line)
                 {
+                    self.units.push(unit);
                     self.crates += usize::from(!fresh);
                     if target.name == package && executable.is_some() {
                         self.binary = executable;

@@ -1,0 +1,114 @@
+//! How the program is built: the flags that make it static, and the same wherever it is built.
+
+use std::path::{Path, PathBuf};
+
+use xshell::Cmd;
+
+use super::search::{Needle, search};
+use crate::failure::{Code, Failure};
+use anyhow::Result;
+
+/// What the names of this machine's folders become in the program. No absolute path is among them, so whatever looks
+/// like one of this machine's is one.
+const CRATES: &str = "crates";
+const WORKSPACE: &str = "workspace";
+
+/// The folders whose names could get into a program.
+pub struct Folders {
+    /// The repository.
+    pub root: PathBuf,
+    /// Where cargo keeps what it fetches.
+    pub cargo_home: PathBuf,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// Where this build's artifacts are: apart from those of `dev`, whose flags are others.
+    pub target: PathBuf,
+}
+
+impl Folders {
+    /// Each folder and its name in the program; of two that fit, the later one counts.
+    fn names(&self) -> Vec<(PathBuf, &'static str)> {
+        let mut names = vec![(self.cargo_home.clone(), CRATES), (self.root.clone(), WORKSPACE)];
+        for kind in ["registry/src", "git/checkouts"] {
+            // The folder of a registry is named by a hash of its address: a mirror's is another one.
+            names.push((self.cargo_home.join(kind), CRATES));
+            let found =
+                std::fs::read_dir(self.cargo_home.join("registry/src")).into_iter().flatten().flatten();
+            names.extend(found.filter(|_| kind == "registry/src").map(|entry| (entry.path(), CRATES)));
+        }
+        // What a link leads to is named as well.
+        let real: Vec<_> = names
+            .iter()
+            .filter_map(|(path, name)| Some((path.canonicalize().ok().filter(|real| real != path)?, *name)))
+            .collect();
+        names.extend(real);
+        // A folder in another one must come after it.
+        names.sort_by_key(|(path, _)| path.components().count());
+        names.dedup();
+        names
+    }
+
+    /// Whether cargo has fetched nothing yet, so that the names of its folders cannot be known.
+    pub fn are_unknown(&self) -> bool {
+        let sources = std::fs::read_dir(self.cargo_home.join("registry/src"));
+        sources.map_or(true, |mut found| found.next().is_none())
+    }
+
+    /// Adds to `cargo build` what an image needs.
+    pub fn shape<'a>(&self, command: Cmd<'a>, target: &str) -> Cmd<'a> {
+        let names = self.names();
+        let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+        flags.extend(
+            names.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display())),
+        );
+        let c: Vec<String> = names
+            .iter()
+            .map(|(path, name)| {
+                crate::process::quote(&format!("-ffile-prefix-map={}={name}", path.display()))
+            })
+            .collect();
+        command
+            .args(["--profile", "image", "--locked", "--target", target, "--target-dir"])
+            .arg(&self.target)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env(format!("CFLAGS_{}", target.replace('-', "_")), c.join(" "))
+            .env("CC_SHELL_ESCAPED_FLAGS", "1")
+            // For those who ask all the same.
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("SOURCE_DATE_EPOCH", "0")
+    }
+
+    /// Refuses a program that names folders of this machine: its bytes would depend on who built it, and tell it.
+    pub(super) fn check(&self, binary: &[u8]) -> Result<()> {
+        let home = self.home.iter().filter(|home| home.components().count() > 1);
+        let paths = [&self.root, &self.cargo_home].into_iter().chain(home);
+        let needles: Vec<Needle> = paths
+            .map(|path| {
+                let spelling = format!("{}/", path.display()).into_bytes();
+                Needle { name: path.display().to_string(), spellings: vec![spelling] }
+            })
+            .collect();
+        let found = search(&needles, &[(String::new(), binary)])?;
+        let Some(first) = found.first() else { return Ok(()) };
+        Err(Failure::new(
+            Code::Failed,
+            "the program names a folder of this machine: elsewhere it would be another one",
+        )
+        .fact("found", around(binary, first.offset))
+        .why("a build script or a macro put it there; what rustc and cc write is renamed already")
+        .next("cargo tree      (which crate is it? env!(\"CARGO_MANIFEST_DIR\") is a common reason)")
+        .into())
+    }
+}
+
+/// The printable text that starts at `offset`.
+fn around(bytes: &[u8], offset: u64) -> String {
+    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    rest.iter().take(96).take_while(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)).collect()
+}
+
+/// Whether a unit that cargo built is in the program: the others ran while it was built.
+pub fn is_inside(files: &[PathBuf], target_dir: &Path, target: &str) -> bool {
+    files.iter().any(|file| file.starts_with(target_dir.join(target)))
+}

@@ -1,0 +1,74 @@
+//! The files of an image: an exact list, each with its mode, all root's.
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use std::io::Write as _;
+
+/// The user and the group that the service runs as: nobody that a file or another program knows.
+pub const USER: u32 = 65532;
+/// Where TLS libraries look for the certificates that are trusted.
+const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// A file of the image's root.
+pub(super) struct File<'a> {
+    /// Its path, without a slash in front.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    pub bytes: std::borrow::Cow<'a, [u8]>,
+}
+
+/// What is there beside the service: its account, and whom it trusts.
+pub(super) fn accounts(certificates: Option<&[u8]>) -> Vec<File<'_>> {
+    let file = |path: &str, bytes: String| File {
+        path: path.to_owned(),
+        mode: 0o444,
+        bytes: bytes.into_bytes().into(),
+    };
+    let mut files = vec![
+        file("etc/group", format!("nonroot:x:{USER}:\n")),
+        file("etc/passwd", format!("nonroot:x:{USER}:{USER}:nonroot:/:/nonexistent\n")),
+    ];
+    if let Some(bytes) = certificates {
+        files.push(File { path: CERTIFICATES.to_owned(), mode: 0o444, bytes: bytes.into() });
+    }
+    files
+}
+
+/// The service.
+pub(super) fn service<'a>(name: &str, binary: &'a [u8]) -> Vec<File<'a>> {
+    vec![File { path: name.to_owned(), mode: 0o555, bytes: binary.into() }]
+}
+
+/// The folders that hold `files`, each before what is in it.
+pub(super) fn folders(files: &[File<'_>]) -> Vec<String> {
+    let above = files.iter().flat_map(|file| Path::new(&file.path).ancestors().skip(1));
+    let mut folders: Vec<String> = above.map(|folder| folder.display().to_string()).collect();
+    folders.sort();
+    folders.dedup();
+    folders.retain(|folder| !folder.is_empty());
+    folders
+}
+
+/// Writes the files below `folder`, for a Dockerfile to copy.
+pub(super) fn write(folder: &Path, files: &[File<'_>]) -> Result<()> {
+    for file in files {
+        let path = folder.join(&file.path);
+        let write = || {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut created = fs::File::options().write(true).create_new(true).mode(file.mode).open(&path)?;
+            // The umask may have taken some of it.
+            created.set_permissions(fs::Permissions::from_mode(file.mode))?;
+            created.write_all(&file.bytes)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! The forms in which a secret's value can be in a file or in a line of output: as it is, and as programs
+//! write it into other texts. What is wrapped into lines, compressed or encrypted is none of them.
+
+use std::fmt::Write as _;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// A shorter value is found in any program, by chance.
+const SHORTEST: usize = 8;
+/// As is one of fewer different bytes: a row of zeros is in every archive.
+const DIFFERENT: usize = 4;
+/// Words that programs have in them anyhow. A secret that is one of them protects nothing.
+const EVERYDAY: &[&str] = &[
+    "0123456789",
+    "01234567",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "127.0.0.1",
+    "abcdefgh",
+    "changeme",
+    "database",
+    "development",
+    "localhost",
+    "password",
+    "postgres",
+    "postgresql",
+    "production",
+    "undefined",
+    "username",
+];
+
+/// What URL encoders leave as it is, beside letters, digits and `-._~`.
+const LEFT: &[&str] = &[
+    // Nothing: component encoding.
+    "",
+    // JavaScript's encodeURIComponent.
+    "!'()*",
+    // The sub-delimiters of RFC 3986: user names and passwords.
+    "!$&'()*+,;=",
+    // And what may stand in a path.
+    "!$&'()*+,;=:@",
+    // Python's quote.
+    "/",
+    // JavaScript's encodeURI.
+    "!$&'()*+,;=:@/?#",
+    // Passwords, as browsers and the url crate write them: what is encoded already stays so.
+    "!$&'()*+,%",
+];
+
+/// Whether it makes sense to search for a value: one that is short or an everyday word would be found where
+/// nobody has put it. Who searches says which values it has left out.
+pub fn is_searchable(value: &str) -> bool {
+    let value = value.trim();
+    let mut bytes = value.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    value.len() >= SHORTEST
+        && bytes.len() >= DIFFERENT
+        && !EVERYDAY.iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+/// Every form in which `value` can be in a file, each once, the value itself first. White space around it does
+/// not count, because files often end with a line break of their own; a value of nothing else has no form.
+///
+/// A text that has the value in it and was encoded as a whole has one of the forms in it too, whatever stands
+/// before and after. Who replaces forms in a text takes the longest first.
+pub fn spellings(value: &str) -> Vec<Vec<u8>> {
+    let value = value.trim();
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut add = |form: String| {
+        let form = form.into_bytes();
+        if !form.is_empty() && !found.contains(&form) {
+            found.push(form);
+        }
+    };
+    add(value.to_owned());
+    for upper in [true, false] {
+        add(hex(value.as_bytes(), upper));
+        for left in LEFT {
+            add(url(value, &format!("-._~{left}"), upper));
+        }
+        // Forms: a space is a plus. HTML's encode the tilde and leave the asterisk, others do not.
+        for left in ["-._~", "-._*"] {
+            add(url(value, &format!("{left} "), upper).replace(' ', "+"));
+        }
+    }
+    for offset in 0..3 {
+        add(base64(&STANDARD_NO_PAD, value.as_bytes(), offset));
+        add(base64(&URL_SAFE_NO_PAD, value.as_bytes(), offset));
+    }
+    // As serde_json and JavaScript write it, Go, Python, and PHP, which has the slash escaped too.
+    let html = |c: char| "<>&\u{2028}\u{2029}".contains(c);
+    add(json(value, |_| false));
+    add(json(value, html));
+    let ascii = json(value, |c| !c.is_ascii());
+    add(ascii.replace('/', "\\/"));
+    add(ascii);
+    found
+}
+
+fn hex(bytes: &[u8], upper: bool) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        digits(&mut text, *byte, upper);
+        text
+    })
+}
+
+fn digits(text: &mut String, byte: u8, upper: bool) {
+    // Writing to a string cannot fail.
+    let _ = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
+}
+
+/// Encodes all but letters, digits and what is in `left`.
+fn url(value: &str, left: &str, upper: bool) -> String {
+    value.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || left.bytes().any(|other| other == byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            digits(&mut text, byte, upper);
+        }
+        text
+    })
+}
+
+/// The characters that depend on the value alone where `offset` bytes of a group of three come before it:
+/// those that share bits with a neighbour are left out, at both ends.
+fn base64(engine: &impl Engine, value: &[u8], offset: usize) -> String {
+    let bytes: Vec<u8> = std::iter::repeat_n(0, offset).chain(value.iter().copied()).collect();
+    let text = engine.encode(&bytes);
+    let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+    text.get(first..end).unwrap_or_default().to_owned()
+}
+
+/// The inside of a JSON string, with what `also` names as `\u0000`.
+fn json(value: &str, also: impl Fn(char) -> bool) -> String {
+    value.chars().fold(String::new(), |mut text, c| {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            c if c < ' ' || also(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+            c => text.push(c),
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+    /// Numbers that are the same in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 11) as usize % end
+        }
+
+        fn bytes(&mut self, most: usize) -> Vec<u8> {
+            (0..self.below(most + 1)).map(|_| self.below(256) as u8).collect()
+        }
+
+        fn text(&mut self, least: usize, most: usize) -> String {
+            const SOME: &str = "abcXYZ0189-._~!$&'()*+,;=:@/?#[]%\"\\<> \n\t\u{1}\u{7f}éß€😀";
+            let some: Vec<char> = SOME.chars().collect();
+            let length = least + self.below(most - least + 1);
+            (0..length).map(|_| some[self.below(some.len())]).collect()
+        }
+    }
+
+    fn is_found(forms: &[Vec<u8>], within: &[u8]) -> bool {
+        forms.iter().any(|form| within.windows(form.len()).any(|window| window == form))
+    }
+
+    #[track_caller]
+    fn finds(forms: &[Vec<u8>], within: impl AsRef<[u8]>) {
+        let text = String::from_utf8_lossy(within.as_ref());
+        assert!(is_found(forms, within.as_ref()), "{:?} in {text:?}", String::from_utf8_lossy(&forms[0]));
+    }
+
+    #[test]
+    fn a_value_is_found_in_whatever_was_encoded_as_a_whole() -> anyhow::Result<()> {
+        let mut random = Random(0x5eed);
+        for _ in 0..200 {
+            let value = random.text(8, 40);
+            if value.trim().is_empty() {
+                continue;
+            }
+            let forms = spellings(&value);
+            let whole = [random.bytes(7), value.clone().into_bytes(), random.bytes(7)].concat();
+            finds(&forms, &whole);
+            finds(&forms, STANDARD.encode(&whole));
+            finds(&forms, URL_SAFE.encode(&whole));
+            finds(&forms, STANDARD_NO_PAD.encode(&whole));
+            finds(&forms, hex(&whole, true));
+            finds(&forms, hex(&whole, false));
+            let text = format!("{}{value}{}", random.text(0, 7), random.text(0, 7));
+            finds(&forms, serde_json::to_string(&text)?);
+            for left in LEFT {
+                let left = format!("-._~{left}");
+                finds(&forms, url(&text, &left, true));
+                finds(&forms, url(&text, &left, false));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_alignment_has_its_own_form() {
+        let value = "correct horse";
+        let forms = spellings(value);
+        for before in ["", "x", "xy", "xyz"] {
+            for after in ["", "1", "12", "123"] {
+                finds(&forms, STANDARD.encode(format!("{before}{value}{after}")));
+            }
+        }
+        assert!(!is_found(&forms, STANDARD.encode("correct house").as_bytes()));
+    }
+
+    #[test]
+    fn forms_are_those_that_other_programs_write() {
+        let forms = spellings("p@ss w/ü~*\"&1");
+        for form in [
+            "p@ss w/ü~*\"&1",
+            // Python: quote_plus, quote, json.dumps. JavaScript: encodeURIComponent, URLSearchParams.
+            "p%40ss+w%2F%C3%BC~%2A%22%261",
+            "p%40ss%20w/%C3%BC~%2A%22%261",
+            "p@ss w/\\u00fc~*\\\"&1",
+            "p%40ss%20w%2F%C3%BC~*%22%261",
+            "p%40ss+w%2F%C3%BC%7E*%22%261",
+            // Go's json, PHP's json_encode, and lower-case digits.
+            "p@ss w/ü~*\\\"\\u00261",
+            "p@ss w\\/\\u00fc~*\\\"&1",
+            "p%40ss%20w%2f%c3%bc~%2a%22%261",
+            "70407373",
+        ] {
+            let found = forms.iter().any(|found| String::from_utf8_lossy(found).contains(form));
+            assert!(found, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_plain_value_has_few_forms_and_each_once() {
+        let forms = spellings("s3cretToken42");
+        assert_eq!(forms[0], b"s3cretToken42");
+        // Itself, two of hex, three of base64.
+        assert_eq!(
+            forms.len(),
+            6,
+            "{:?}",
+            forms.iter().map(|form| String::from_utf8_lossy(form)).collect::<Vec<_>>()
+        );
+        assert_eq!(spellings("s3cretToken42\n"), forms);
+        assert_eq!(spellings(" \n"), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn what_would_be_found_anywhere_is_not_searched() {
+        for value in ["", "1234567", "short\n  ", "00000000", "abababab", "Password", "postgres\n"] {
+            assert!(!is_searchable(value), "{value:?}");
+        }
+        for value in ["dev-only", "s3cretToken42", "correct horse"] {
+            assert!(is_searchable(value), "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! From the sources to an image on the disk.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use xshell::cmd;
+
+use crate::cargo::{Build, Built, Unit};
+use crate::config::{Roots, TARGETS};
+use crate::context::{Context, Repository};
+use crate::failure::{Code, Failure};
+use crate::files;
+use crate::image::{
+    Certificates, Contents, Folders, Image, Inputs, Package, Service, Store, is_inside, mozilla,
+    read_certificates, sbom,
+};
+use crate::output::{count, size};
+use crate::process::{Kind, Launcher};
+use crate::verbs::db::report_build;
+
+/// How often a running build is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+/// An image that was made, and how.
+pub struct Made {
+    pub store: Store,
+    pub image: Image,
+    /// Whether any of its bytes were not on the disk before.
+    pub changed: bool,
+    pub contents: Contents,
+    /// The bill of materials.
+    pub sbom: PathBuf,
+    /// From the start of cargo to its end.
+    build: Duration,
+    /// What came after.
+    pack: Duration,
+}
+
+/// The folder of cargo's artifacts and of the image, from the root.
+pub const TARGET: &str = "target/image";
+
+/// Makes the image with the artifacts of `target`, a folder below the root.
+pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<Made> {
+    if !cfg!(target_os = "linux") {
+        return Err(Failure::new(Code::Missing, "an image is built on Linux")
+            .why("a static program of Linux needs its linker and its C library")
+            .next("docker build -f docker/Dockerfile .      (the same files, in a builder image)")
+            .into());
+    }
+    let root = &repository.workspace.root;
+    let launcher = context.launcher(root)?;
+    let folders = folders(context, root, target)?;
+    if folders.are_unknown() {
+        // Their names are part of the flags.
+        launcher.read(cmd!(launcher.shell, "cargo fetch --locked"), Kind::Cargo)?;
+    }
+    let (built, inputs) = compile(context, repository, &launcher, &folders)?;
+    report_build(context, &built);
+    let started = Instant::now();
+    let triple = repository.config.image.target();
+    let arch = TARGETS.iter().find(|(name, _)| *name == triple).map_or("", |(_, arch)| *arch);
+    let binary =
+        std::fs::read(&built.binary).with_context(|| format!("cannot read {}", built.binary.display()))?;
+    let packages = packages(&built.units, &folders.target, triple, root);
+    let name = repository.name();
+    let version =
+        packages.iter().find(|package| package.name == name).map_or("0.0.0", |package| &package.version);
+    let contents = Contents::new((name, version), arch, binary, certificates(repository)?, inputs, &folders)?;
+    let store = Store::new(&folders.target, name);
+    let (image, changed) = store.write(&contents)?;
+    let sbom = folders.target.join(format!("{name}.cdx.json"));
+    write_sbom(&sbom, repository, &packages, &contents)?;
+    Ok(Made { store, image, changed, contents, sbom, build: built.took, pack: started.elapsed() })
+}
+
+fn folders(context: &Context, root: &Path, target: &str) -> Result<Folders> {
+    let home = context.env.home().map(Path::to_path_buf);
+    let cargo_home = context.env.var("CARGO_HOME").map(|folder| root.join(folder));
+    let cargo_home = cargo_home.or_else(|| home.as_ref().map(|home| home.join(".cargo")));
+    let cargo_home = cargo_home.ok_or_else(|| {
+        Failure::new(Code::Usage, "neither HOME nor CARGO_HOME is set")
+            .next("HOME=/root before the same command")
+    })?;
+    Ok(Folders { root: root.to_path_buf(), cargo_home, home, target: root.join(target) })
+}
+
+/// Compiles the program, and asks the compilers meanwhile who they are. What is missing ends the compilation.
+fn compile(
+    context: &Context,
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    folders: &Folders,
+) -> Result<(Built, Inputs)> {
+    let image = &repository.config.image;
+    let wanted = image.rustc.as_ref().map(|rustc| rustc.get_ref().as_str());
+    let cc = context.env.var("CC").unwrap_or("cc");
+    std::thread::scope(|scope| {
+        let inputs = scope.spawn(|| {
+            let launcher = context.launcher(&repository.workspace.root)?;
+            Inputs::look(&launcher, image.target(), cc, wanted)
+        });
+        let color = context.screen.color();
+        let mut build = Build::start_with(launcher, repository.name(), color, Kind::Shipped, |command| {
+            folders.shape(command, image.target())
+        })?;
+        while !inputs.is_finished() {
+            if let Some(built) = build.poll(launcher)? {
+                let inputs = inputs.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                return Ok((built?, inputs));
+            }
+            std::thread::sleep(POLL);
+        }
+        match inputs.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+            Ok(inputs) => Ok((build.finish(launcher)?, inputs)),
+            Err(error) => {
+                build.cancel()?;
+                Err(error)
+            }
+        }
+    })
+}
+
+/// Whom the image trusts.
+fn certificates(repository: &Repository) -> Result<Certificates> {
+    let image = &repository.config.image;
+    let mut found = if image.roots() == Roots::Mozilla { mozilla() } else { Certificates::new() };
+    if let Some(file) = &image.ca_file {
+        let path = repository.workspace.root.join(file.get_ref());
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}, [image] ca-file of xtask.toml", file.get_ref()))?;
+        let read = read_certificates(&text).map_err(|error| match error.downcast::<Failure>() {
+            Ok(failure) => Failure { what: format!("{}: {}", file.get_ref(), failure.what), ..failure },
+            Err(error) => Failure::new(Code::Usage, format!("{}: {error}", file.get_ref())),
+        })?;
+        found.extend(read);
+    }
+    Ok(found)
+}
+
+/// The packages that are in the program, of what cargo has built.
+fn packages(units: &[Unit], target_dir: &Path, triple: &str, root: &Path) -> Vec<Package> {
+    let inside = units.iter().filter(|unit| is_inside(&unit.files, target_dir, triple));
+    let named = inside.filter_map(|unit| {
+        let (name, version) = name_and_version(&unit.id)?;
+        let workspace = unit.manifest.starts_with(root);
+        Some(Package { name, version, manifest: unit.manifest.clone(), workspace })
+    });
+    named.collect()
+}
+
+/// Of cargo's `registry+https://…#serde@1.0.0` and `path+file:///srv/links#0.1.0`.
+fn name_and_version(id: &str) -> Option<(String, String)> {
+    let (source, fragment) = id.rsplit_once('#')?;
+    match fragment.rsplit_once('@') {
+        Some((name, version)) => Some((name.to_owned(), version.to_owned())),
+        // A package that is called as its folder is.
+        None => Some((source.rsplit('/').next()?.to_owned(), fragment.to_owned())),
+    }
+}
+
+fn write_sbom(path: &Path, repository: &Repository, packages: &[Package], contents: &Contents) -> Result<()> {
+    let lock = repository.workspace.root.join("Cargo.lock");
+    let lock = std::fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    let (name, version) = (contents.name.clone(), contents.version.clone());
+    let service = Service { name, version, target: repository.config.image.target().to_owned() };
+    let Inputs { rustc, libc, .. } = &contents.inputs;
+    let first = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    let libc = libc
+        .split_once(' ')
+        .map_or((libc.clone(), String::new()), |(name, rest)| (name.to_owned(), first(rest)));
+    let bytes = sbom(&service, packages, &lock, &[("rust-std".to_owned(), first(rustc)), libc])?;
+    if std::fs::read(path).is_ok_and(|found| found == bytes) {
+        return Ok(());
+    }
+    files::write_atomic(path, &bytes)
+}
+
+impl Made {
+    /// Says what was made.
+    pub fn show(&self, context: &Context, repository: &Repository) {
+        let Made { image, changed, .. } = self;
+        let unpacked = self.contents.binary.len() as u64;
+        let fact = match changed {
+            true => format!("{}, the program alone is {} unpacked", size(image.size), size(unpacked)),
+            false => format!("{}, unchanged", size(image.size)),
+        };
+        context.screen.done("image", &fact, Some(self.pack));
+        context.screen.done("digest", &image.digest, None);
+        let archive = repository.workspace.relative(&self.store.archive).display().to_string();
+        let layers = count(image.layers.len(), "layer");
+        context.screen.done(
+            "archive",
+            &format!("{archive}   {layers}, linux/{}, user {}", self.contents.arch, image.user),
+            None,
+        );
+    }
+
+    /// For programs.
+    pub fn json(&self, repository: &Repository) -> Value {
+        let relative = |path: &Path| repository.workspace.relative(path).display().to_string();
+        let Made { image, store, .. } = self;
+        let layers = image.layers.iter();
+        let layers = layers
+            .map(|layer| json!({ "digest": layer.digest, "size": layer.size, "diffId": layer.diff_id }));
+        json!({
+            "name": self.contents.name, "version": self.contents.version,
+            "digest": image.digest, "id": image.id, "platform": image.platform, "changed": self.changed,
+            "size": image.size, "binary": self.contents.binary.len(), "layers": layers.collect::<Vec<_>>(),
+            "layout": relative(&store.layout), "archive": relative(&store.archive), "sbom": relative(&self.sbom),
+            "seconds": { "build": self.build.as_secs_f64(), "pack": self.pack.as_secs_f64() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_names_of_packages_are_read() {
+        for (id, name, version) in [
+            ("registry+https://example.com/index#serde@1.0.228", "serde", "1.0.228"),
+            ("path+file:///srv/links/app#links@0.1.0", "links", "0.1.0"),
+            ("path+file:///srv/tiny#0.1.0", "tiny", "0.1.0"),
+        ] {
+            assert_eq!(name_and_version(id), Some((name.to_owned(), version.to_owned())), "{id}");
+        }
+    }
+}
