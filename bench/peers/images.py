@@ -244,7 +244,7 @@ class Docker(Packer):
             server = run("docker", "version", "--format", text)[1].strip()
             return f"docker {server}, {run('docker', 'info', '--format', '{{.Driver}}')[1].strip()}"
         except Failed as why:
-            raise Failed(f"no daemon answers: {why}") from None
+            raise Failed(f"missing: {self.GET}: {why}") from None
 
     def pack(self):
         took, said, _ = run("docker", "build", "--quiet", "--tag", TAG, self.context, env=self.ENV)
