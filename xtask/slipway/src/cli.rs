@@ -20,9 +20,9 @@ pub enum Verb {
     Test(test::Args),
     /// Its database: url, psql, status, migrate, new, reset, dump, restore …
     Db(db::Args),
-    /// What CI runs: fmt, lint, test, actions
+    /// What CI runs: fmt, lint, test, actions, image
     Ci(ci::Args),
-    /// build, load, inspect, verify, push: the same bytes everywhere
+    /// Its image: build, load, inspect, verify, push; the same bytes everywhere
     Image(image::Args),
     /// Pull the shared workflows; status, keep, init, fleet
     SyncActions(Box<sync_actions::Args>),

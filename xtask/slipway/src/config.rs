@@ -385,6 +385,12 @@ fn wrong(text: &str, span: Range<usize>, what: &str) -> Failure {
     Failure::new(Code::Usage, format!("{}: {what}", place(text, span)))
 }
 
+/// What turns out to be wrong later, at a place of the file in `root`.
+pub fn wrong_at(root: &Path, span: Range<usize>, what: &str) -> Failure {
+    let text = std::fs::read_to_string(root.join(CONFIG_FILE)).unwrap_or_default();
+    wrong(&text, span, what)
+}
+
 /// `xtask.toml:7:1` for a range of bytes.
 fn place(text: &str, span: Range<usize>) -> String {
     let before = text.get(..span.start).unwrap_or(text);

@@ -12,6 +12,8 @@ use anyhow::Result;
 /// like one of this machine's is one.
 const CRATES: &str = "crates";
 const WORKSPACE: &str = "workspace";
+/// Where generated sources are.
+const TARGET: &str = "target";
 
 /// The folders whose names could get into a program.
 pub struct Folders {
@@ -28,7 +30,11 @@ pub struct Folders {
 impl Folders {
     /// Each folder and its name in the program; of two that fit, the later one counts.
     fn names(&self) -> Vec<(PathBuf, &'static str)> {
-        let mut names = vec![(self.cargo_home.clone(), CRATES), (self.root.clone(), WORKSPACE)];
+        let mut names = vec![
+            (self.cargo_home.clone(), CRATES),
+            (self.root.clone(), WORKSPACE),
+            (self.target.clone(), TARGET),
+        ];
         for kind in ["registry/src", "git/checkouts"] {
             // The folder of a registry is named by a hash of its address: a mirror's is another one.
             names.push((self.cargo_home.join(kind), CRATES));
@@ -67,10 +73,15 @@ impl Folders {
                 crate::process::quote(&format!("-ffile-prefix-map={}={name}", path.display()))
             })
             .collect();
+        // The plain variable can be read and pasted; it cannot hold a path with a space.
+        let (variable, separator) = match flags.iter().any(|flag| flag.contains(char::is_whitespace)) {
+            true => ("CARGO_ENCODED_RUSTFLAGS", "\x1f"),
+            false => ("RUSTFLAGS", " "),
+        };
         command
             .args(["--profile", "image", "--locked", "--target", target, "--target-dir"])
             .arg(&self.target)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env(variable, flags.join(separator))
             .env(format!("CFLAGS_{}", target.replace('-', "_")), c.join(" "))
             .env("CC_SHELL_ESCAPED_FLAGS", "1")
             // For those who ask all the same.
@@ -84,10 +95,7 @@ impl Folders {
         let home = self.home.iter().filter(|home| home.components().count() > 1);
         let paths = [&self.root, &self.cargo_home].into_iter().chain(home);
         let needles: Vec<Needle> = paths
-            .map(|path| {
-                let spelling = format!("{}/", path.display()).into_bytes();
-                Needle { name: path.display().to_string(), spellings: vec![spelling] }
-            })
+            .map(|path| Needle { name: path.display().to_string(), spellings: spellings(path) })
             .collect();
         let found = search(&needles, &[(String::new(), binary)])?;
         let Some(first) = found.first() else { return Ok(()) };
@@ -100,6 +108,20 @@ impl Folders {
         .next("cargo tree      (which crate is it? env!(\"CARGO_MANIFEST_DIR\") is a common reason)")
         .into())
     }
+}
+
+/// How the program would name a folder. `/src` alone is in the name of every crate's sources, `/src/app` is not.
+fn spellings(folder: &Path) -> Vec<Vec<u8>> {
+    let bytes = |path: &Path| path.display().to_string().into_bytes();
+    if folder.components().count() > 2 {
+        return vec![bytes(folder)];
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    // And what is in every crate as well.
+    let entries = entries.filter(|entry| {
+        !["src", "lib.rs", "mod.rs", "main.rs"].iter().any(|name| entry.file_name() == *name)
+    });
+    entries.map(|entry| bytes(&entry.path())).collect()
 }
 
 /// The printable text that starts at `offset`.

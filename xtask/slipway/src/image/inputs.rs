@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use xshell::cmd;
+use xshell::{Cmd, cmd};
 
 use super::digest;
 use crate::failure::{Code, Failure};
@@ -53,11 +53,13 @@ impl Inputs {
                 .next(format!("rustup target add {target}"))
                 .into());
         }
-        let compiler = launcher.read(cmd!(sh, "{cc} --version"), Kind::Tool)?;
-        let compiler = compiler.lines().next().unwrap_or_default().to_owned();
+        // Words, as the cc crate reads them: `ccache gcc`.
+        let cc: Vec<&str> = cc.split_whitespace().collect();
+        let compiler = launcher.read(words(launcher, &cc).arg("--version"), Kind::Tool)?;
+        let compiler = named_alike(compiler.lines().next().unwrap_or_default(), &cc);
         let libc = match target.ends_with("-musl") {
             true => format!("musl of rustc {}", version.split(' ').next().unwrap_or_default()),
-            false => glibc(launcher, cc)?,
+            false => glibc(launcher, &cc)?,
         };
         Ok(Inputs { rustc: version, cc: compiler, libc })
     }
@@ -86,10 +88,25 @@ impl Inputs {
     }
 }
 
+/// A command of these words.
+fn words<'a>(launcher: &'a Launcher<'_>, words: &[&str]) -> Cmd<'a> {
+    let (program, args) = words.split_first().unwrap_or((&"cc", &[]));
+    launcher.shell.cmd(program).args(args)
+}
+
+/// gcc begins with the name that it was called by: `cc` and `gcc` are the same compiler.
+fn named_alike(line: &str, cc: &[&str]) -> String {
+    let called = cc.last().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    match line.split_once(' ') {
+        Some((name, rest)) if name == called => format!("cc {rest}"),
+        _ => line.to_owned(),
+    }
+}
+
 /// The static glibc that `cc` links.
-fn glibc(launcher: &Launcher<'_>, cc: &str) -> Result<String> {
+fn glibc(launcher: &Launcher<'_>, cc: &[&str]) -> Result<String> {
     let sh = &launcher.shell;
-    let path = launcher.read(cmd!(sh, "{cc} -print-file-name=libc.a"), Kind::Tool)?;
+    let path = launcher.read(words(launcher, cc).arg("-print-file-name=libc.a"), Kind::Tool)?;
     // Where there is none, the compiler prints the name as it was asked.
     if !Path::new(&path).is_absolute() {
         return Err(Failure::new(Code::Missing, "there is no static C library (libc.a) here")
@@ -126,6 +143,17 @@ fn is_too_old(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compiler_is_the_same_by_every_name() {
+        for (line, cc, named) in [
+            ("cc (Debian 12.2.0-14) 12.2.0", &["cc"][..], "cc (Debian 12.2.0-14) 12.2.0"),
+            ("gcc (Debian 12.2.0-14) 12.2.0", &["ccache", "/usr/bin/gcc"], "cc (Debian 12.2.0-14) 12.2.0"),
+            ("Debian clang version 14.0.6", &["clang"], "Debian clang version 14.0.6"),
+        ] {
+            assert_eq!(named_alike(line, cc), named);
+        }
+    }
 
     #[test]
     fn an_old_glibc_is_known() {

@@ -7,10 +7,7 @@ use flate2::read::GzDecoder;
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::digest;
-use super::root::{File, folders};
-
-/// The permissions of the folders of an image.
-const FOLDER: u32 = 0o755;
+use super::root::{FOLDER, File, folders};
 
 /// A layer, not compressed.
 pub(super) struct Layer {

@@ -9,6 +9,8 @@ use std::io::Write as _;
 
 /// The user and the group that the service runs as: nobody that a file or another program knows.
 pub const USER: u32 = 65532;
+/// The permissions of the folders of an image.
+pub(super) const FOLDER: u32 = 0o755;
 /// Where TLS libraries look for the certificates that are trusted.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
 
@@ -55,10 +57,17 @@ pub(super) fn folders(files: &[File<'_>]) -> Vec<String> {
 
 /// Writes the files below `folder`, for a Dockerfile to copy.
 pub(super) fn write(folder: &Path, files: &[File<'_>]) -> Result<()> {
+    // What is there already is somebody's; folders of the image have its modes, whatever the umask is.
+    let own = if folder.is_dir() { None } else { Some(String::new()) };
+    for inner in own.into_iter().chain(folders(files)) {
+        let path = folder.join(inner);
+        fs::create_dir_all(&path)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(FOLDER)))
+            .with_context(|| format!("cannot make {}", path.display()))?;
+    }
     for file in files {
         let path = folder.join(&file.path);
         let write = || {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}

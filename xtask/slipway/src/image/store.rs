@@ -25,6 +25,8 @@ pub struct Store {
     pub layout: PathBuf,
     /// The same as one file, for docker, podman, containerd and skopeo.
     pub archive: PathBuf,
+    /// Its bill of materials.
+    pub sbom: PathBuf,
 }
 
 /// An image that was read.
@@ -75,17 +77,20 @@ fn blob_path(digest: &str) -> String {
 impl Store {
     /// The store of the service `name` below a folder of artifacts.
     pub fn new(target: &Path, name: &str) -> Self {
-        Store { layout: target.join("oci"), archive: target.join(format!("{name}.tar")) }
+        let [archive, sbom] = ["tar", "cdx.json"].map(|suffix| target.join(format!("{name}.{suffix}")));
+        Store { layout: target.join("oci"), archive, sbom }
     }
 
-    /// Writes the image of `contents`, unless it is there already. Gives whether it was not.
+    /// Writes the image of `contents` and its bill, unless they are there already. Gives whether the image was not.
     ///
     /// A layer is compressed once: one that the last image had is taken from there. A run that is cut off leaves the
     /// last image whole: the index comes after all that it names.
-    pub fn write(&self, contents: &Contents) -> Result<(Image, bool)> {
+    pub fn write(&self, contents: &Contents, sbom: &[u8]) -> Result<(Image, bool)> {
         let folder = self.layout.join("blobs/sha256");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let _lock = Lock::exclusive(&self.layout.with_extension("lock"))?;
+        // What a killed run has left; who writes there holds the lock.
+        self.layout.ancestors().take(2).for_each(files::sweep);
         // One that is broken is written anew.
         let old = self.read().ok().flatten();
         let mut blobs = Vec::new();
@@ -122,6 +127,9 @@ impl Store {
             put(self.layout.join(name), bytes)?;
         }
         put(self.archive.clone(), &archive(&documents, &blobs)?)?;
+        if !fs::read(&self.sbom).is_ok_and(|found| found == sbom) {
+            files::write_atomic(&self.sbom, sbom)?;
+        }
         let wanted = blobs.iter().map(|(blob, _)| blob.digest.replacen("sha256:", "", 1)).collect();
         sweep(&folder, &wanted).with_context(|| format!("cannot tidy {}", folder.display()))?;
         let image = self.read()?.context("the image that was just written is gone")?;

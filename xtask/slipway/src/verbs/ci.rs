@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use xshell::cmd;
 
-use super::{sync_actions, test};
+use super::{image, sync_actions, test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::seconds;
@@ -33,10 +33,12 @@ enum Step {
     Test,
     /// The shared workflows are as locked
     Actions,
+    /// The image can be built
+    Image,
 }
 
 impl Step {
-    const ALL: [Step; 4] = [Step::Fmt, Step::Lint, Step::Test, Step::Actions];
+    const ALL: [Step; 5] = [Step::Fmt, Step::Lint, Step::Test, Step::Actions, Step::Image];
 
     fn name(self) -> &'static str {
         match self {
@@ -44,6 +46,7 @@ impl Step {
             Step::Lint => "lint",
             Step::Test => "test",
             Step::Actions => "actions",
+            Step::Image => "image",
         }
     }
 
@@ -60,6 +63,7 @@ impl Step {
             Step::Actions => {
                 sync_actions::step(context, &mut |file, message| report.error(file, "1", "1", message))
             }
+            Step::Image => image::step(context),
         }
     }
 }

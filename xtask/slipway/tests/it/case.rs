@@ -36,10 +36,14 @@ impl Case {
 
     /// A case with a service to build: tests/fixture, which needs no crates and a second.
     pub fn with_service() -> Self {
+        Case::new().service()
+    }
+
+    /// Writes the service of tests/fixture.
+    pub fn service(self) -> Self {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture");
         let read = |name: &str| std::fs::read_to_string(fixture.join(name)).unwrap();
-        Case::new()
-            .file("Cargo.toml", read("manifest.toml"))
+        self.file("Cargo.toml", read("manifest.toml"))
             // Else cargo writes one, which is a change for whoever watches.
             .file("Cargo.lock", read("lock.toml"))
             .file("src/main.rs", read("tiny.rs"))

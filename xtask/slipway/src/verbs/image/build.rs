@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::make::{TARGET, make};
 use crate::context::Context;
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 #[command(
     after_help = "Examples:\n  cargo xtask image build\n  cargo xtask image build --json | jq -r .digest\n  \
                   cargo xtask image build --rootfs /out      (for a Dockerfile)"

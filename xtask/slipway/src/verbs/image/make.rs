@@ -1,6 +1,6 @@
 //! From the sources to an image on the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use xshell::cmd;
 
 use crate::cargo::{Build, Built, Unit};
-use crate::config::{Roots, TARGETS};
+use crate::config::{Roots, TARGETS, wrong_at};
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
-use crate::files;
 use crate::image::{
     Certificates, Contents, Folders, Image, Inputs, Package, Service, Store, is_inside, mozilla,
     read_certificates, sbom,
@@ -30,8 +29,6 @@ pub struct Made {
     /// Whether any of its bytes were not on the disk before.
     pub changed: bool,
     pub contents: Contents,
-    /// The bill of materials.
-    pub sbom: PathBuf,
     /// From the start of cargo to its end.
     build: Duration,
     /// What came after.
@@ -50,6 +47,8 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
             .into());
     }
     let root = &repository.workspace.root;
+    // Before minutes of compiling.
+    let certificates = certificates(repository)?;
     let launcher = context.launcher(root)?;
     let folders = folders(context, root, target)?;
     if folders.are_unknown() {
@@ -67,12 +66,10 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
     let name = repository.name();
     let version =
         packages.iter().find(|package| package.name == name).map_or("0.0.0", |package| &package.version);
-    let contents = Contents::new((name, version), arch, binary, certificates(repository)?, inputs, &folders)?;
+    let contents = Contents::new((name, version), arch, binary, certificates, inputs, &folders)?;
     let store = Store::new(&folders.target, name);
-    let (image, changed) = store.write(&contents)?;
-    let sbom = folders.target.join(format!("{name}.cdx.json"));
-    write_sbom(&sbom, repository, &packages, &contents)?;
-    Ok(Made { store, image, changed, contents, sbom, build: built.took, pack: started.elapsed() })
+    let (image, changed) = store.write(&contents, &bill(repository, &packages, &contents)?)?;
+    Ok(Made { store, image, changed, contents, build: built.took, pack: started.elapsed() })
 }
 
 fn folders(context: &Context, root: &Path, target: &str) -> Result<Folders> {
@@ -127,12 +124,13 @@ fn certificates(repository: &Repository) -> Result<Certificates> {
     let image = &repository.config.image;
     let mut found = if image.roots() == Roots::Mozilla { mozilla() } else { Certificates::new() };
     if let Some(file) = &image.ca_file {
-        let path = repository.workspace.root.join(file.get_ref());
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}, [image] ca-file of xtask.toml", file.get_ref()))?;
+        let root = &repository.workspace.root;
+        let wrong = |why: String| wrong_at(root, file.span(), &format!("{}: {why}", file.get_ref()));
+        let text = std::fs::read_to_string(root.join(file.get_ref()))
+            .map_err(|error| wrong(error.to_string()).next("ca-file names a PEM file, from the root"))?;
         let read = read_certificates(&text).map_err(|error| match error.downcast::<Failure>() {
-            Ok(failure) => Failure { what: format!("{}: {}", file.get_ref(), failure.what), ..failure },
-            Err(error) => Failure::new(Code::Usage, format!("{}: {error}", file.get_ref())),
+            Ok(failure) => Failure { what: wrong(failure.what).what, ..failure },
+            Err(error) => wrong(error.to_string()).next("download it again: it is cut, or no PEM file"),
         })?;
         found.extend(read);
     }
@@ -160,7 +158,8 @@ fn name_and_version(id: &str) -> Option<(String, String)> {
     }
 }
 
-fn write_sbom(path: &Path, repository: &Repository, packages: &[Package], contents: &Contents) -> Result<()> {
+/// The bill of materials.
+fn bill(repository: &Repository, packages: &[Package], contents: &Contents) -> Result<Vec<u8>> {
     let lock = repository.workspace.root.join("Cargo.lock");
     let lock = std::fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
     let (name, version) = (contents.name.clone(), contents.version.clone());
@@ -170,11 +169,7 @@ fn write_sbom(path: &Path, repository: &Repository, packages: &[Package], conten
     let libc = libc
         .split_once(' ')
         .map_or((libc.clone(), String::new()), |(name, rest)| (name.to_owned(), first(rest)));
-    let bytes = sbom(&service, packages, &lock, &[("rust-std".to_owned(), first(rustc)), libc])?;
-    if std::fs::read(path).is_ok_and(|found| found == bytes) {
-        return Ok(());
-    }
-    files::write_atomic(path, &bytes)
+    sbom(&service, packages, &lock, &[("rust-std".to_owned(), first(rustc)), libc])
 }
 
 impl Made {
@@ -208,7 +203,7 @@ impl Made {
             "name": self.contents.name, "version": self.contents.version,
             "digest": image.digest, "id": image.id, "platform": image.platform, "changed": self.changed,
             "size": image.size, "binary": self.contents.binary.len(), "layers": layers.collect::<Vec<_>>(),
-            "layout": relative(&store.layout), "archive": relative(&store.archive), "sbom": relative(&self.sbom),
+            "layout": relative(&store.layout), "archive": relative(&store.archive), "sbom": relative(&store.sbom),
             "seconds": { "build": self.build.as_secs_f64(), "pack": self.pack.as_secs_f64() },
         })
     }

@@ -3,11 +3,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::crafted::{Crafted, Snapshot, difference, snapshot};
 use crate::case::{CONFIG, Case, nothing_left};
+use crate::disk::Disk;
 
 /// The workflows that both versions have in some form.
 const FILES: usize = 60;
@@ -193,42 +193,10 @@ fn an_update_that_is_killed_is_old_or_is_finished() {
     assert!(old > 0 && new > 0 && (points < 200 || caught > 0));
 }
 
-/// A small disk under the repository, gone at the end.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn new(at: PathBuf) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&at);
-        if !mount.output().is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: no file system can be mounted here");
-            return None;
-        }
-        Some(Disk(at))
-    }
-
-    /// Leaves this many bytes.
-    fn fill(&self, left: usize) {
-        let filler = self.0.join("filler");
-        let mut all = vec![0; 4 << 20];
-        // Ends at what fits.
-        let _ = std::fs::write(&filler, &all);
-        let length = usize::try_from(std::fs::metadata(&filler).unwrap().len()).unwrap();
-        all.truncate(length.saturating_sub(left));
-        std::fs::write(&filler, &all).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_says_so_and_nothing_is_lost() {
     let case = Case::new();
-    let Some(disk) = Disk::new(case.root()) else { return };
+    let Some(disk) = Disk::new(case.root(), 1) else { return };
     // Dropped in this order.
     let (disk, update) = &(disk, Update::new(case));
     let (mut failed, mut caught) = (0, 0);
@@ -236,7 +204,7 @@ fn a_full_disk_says_so_and_nothing_is_lost() {
         restore(&update.case, &update.old);
         disk.fill(pages * 4096);
         let ran = update.case.run("sync-actions");
-        std::fs::remove_file(disk.0.join("filler")).unwrap();
+        disk.empty();
         if ran.code != Some(0) {
             failed += 1;
             let ran = ran.code(1).says(&["error: cannot ", "No space left"]);
