@@ -22,7 +22,7 @@ pub enum Verb {
     Db(db::Args),
     /// What CI runs: fmt, lint, test, actions, image
     Ci(ci::Args),
-    /// Its image: build, load, inspect, verify, push; the same bytes everywhere
+    /// Its image: build, load, inspect, verify, push; the same bytes anywhere
     Image(image::Args),
     /// Pull the shared workflows; status, keep, init, fleet
     SyncActions(Box<sync_actions::Args>),

@@ -110,27 +110,55 @@ impl Folders {
     }
 }
 
-/// How the program would name a folder. `/src` alone is in the name of every crate's sources, `/src/app` is not.
+/// How the program would name a folder. `/src/` alone is in the name of every crate's sources: there the path must begin.
 fn spellings(folder: &Path) -> Vec<Vec<u8>> {
-    let bytes = |path: &Path| path.display().to_string().into_bytes();
+    let name = folder.display().to_string();
     if folder.components().count() > 2 {
-        return vec![bytes(folder)];
+        return vec![name.into_bytes()];
     }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    // And what is in every crate as well.
-    let entries = entries.filter(|entry| {
-        !["src", "lib.rs", "mod.rs", "main.rs"].iter().any(|name| entry.file_name() == *name)
-    });
-    entries.map(|entry| bytes(&entry.path())).collect()
+    "\0\n \"'(=:".chars().map(|before| format!("{before}{name}/").into_bytes()).collect()
 }
 
 /// The printable text that starts at `offset`.
 fn around(bytes: &[u8], offset: u64) -> String {
     let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-    rest.iter().take(96).take_while(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)).collect()
+    let path = rest.iter().position(|byte| *byte == b'/').unwrap_or_default();
+    rest.iter()
+        .skip(path)
+        .take(96)
+        .take_while(|byte| byte.is_ascii_graphic())
+        .map(|byte| char::from(*byte))
+        .collect()
 }
 
 /// Whether a unit that cargo built is in the program: the others ran while it was built.
 pub fn is_inside(files: &[PathBuf], target_dir: &Path, target: &str) -> bool {
     files.iter().any(|file| file.starts_with(target_dir.join(target)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shallow_folder_is_found_where_a_path_begins() -> Result<()> {
+        let folders = |root: &str| Folders {
+            root: root.into(),
+            cargo_home: "/home/dev/.cargo".into(),
+            home: Some("/".into()),
+            target: root.into(),
+        };
+        for (root, binary, leaks) in [
+            ("/src", "crates/serde-1.0/src/lib.rs", false),
+            ("/src", "crates/app-1.0/src/app/mod.rs", false),
+            ("/src", "not found: /src/app/main.rs", true),
+            ("/work/links", "concatenated/work/links/app", true),
+            ("/work/links", "/home/dev/.cargo/registry", true),
+            ("/work/links", "/home/other", false),
+        ] {
+            assert_eq!(folders(root).check(binary.as_bytes()).is_err(), leaks, "{root}: {binary}");
+        }
+        assert_eq!(around(b"x: /src/app/main.rs\0", 2), "/src/app/main.rs");
+        Ok(())
+    }
 }
