@@ -29,8 +29,6 @@ fn an_image_is_pushed_once_and_keeps_its_digest() {
 
     let first = format!("{repository}:{}", tag(&case));
     case.run(&format!("image push {repository}")).code(0).prints(&pinned).says(&["push", &first]);
-    let manifest = made["layers"].as_array().unwrap().len() as u64;
-    assert_eq!(manifest, 2);
     assert_eq!(digest_there(&first).unwrap(), local);
     let blobs: u64 = made["size"].as_u64().unwrap() - manifest_size(&case, &local);
     assert_eq!(registry.uploaded_bytes(), blobs);

@@ -32,9 +32,8 @@ fn forms(value: &str) -> Vec<String> {
     let base64 = (0..3).map(|offset| STANDARD.encode(shifted(offset)));
     let safe = (0..3).map(|offset| URL_SAFE.encode(shifted(offset)));
     let upper = hex(value.as_bytes()).to_uppercase();
-    let plain = [value.to_owned(), hex(value.as_bytes()), upper, url(value), url(value).to_lowercase()];
-    // Letters of the value itself stay as they are.
-    plain.into_iter().take(4).chain(base64).chain(safe).collect()
+    let plain = [value.to_owned(), hex(value.as_bytes()), upper, url(value)];
+    plain.into_iter().chain(base64).chain(safe).collect()
 }
 
 /// A repository that declares all of them, and has their values.
