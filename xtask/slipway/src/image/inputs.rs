@@ -25,15 +25,20 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Asks the compilers. `cc` is the C compiler's program; `rustc` the exact version that is wanted, if any is.
+    /// Asks the compilers: the programs of rustc and of the C compiler. `wanted` is rustc's exact version, if one is.
     ///
     /// # Errors
     /// Code 5: a compiler, the target's standard library or a static libc is missing, or the version is another one.
-    pub fn look(launcher: &Launcher<'_>, target: &str, cc: &str, rustc: Option<&str>) -> Result<Self> {
+    pub fn look(
+        launcher: &Launcher<'_>,
+        target: &str,
+        [rustc, cc]: [&str; 2],
+        wanted: Option<&str>,
+    ) -> Result<Self> {
         let sh = &launcher.shell;
-        let version = launcher.read(cmd!(sh, "rustc --version"), Kind::Cargo)?;
+        let version = launcher.read(cmd!(sh, "{rustc} --version"), Kind::Cargo)?;
         let version = version.trim_start_matches("rustc ").to_owned();
-        if let Some(wanted) = rustc
+        if let Some(wanted) = wanted
             && version.split(' ').next() != Some(wanted)
         {
             return Err(Failure::new(
@@ -47,7 +52,7 @@ impl Inputs {
             .into());
         }
         let library =
-            launcher.read(cmd!(sh, "rustc --print target-libdir --target {target}"), Kind::Cargo)?;
+            launcher.read(cmd!(sh, "{rustc} --print target-libdir --target {target}"), Kind::Cargo)?;
         if !Path::new(&library).is_dir() {
             return Err(Failure::new(Code::Missing, format!("rustc has no standard library for {target}"))
                 .next(format!("rustup target add {target}"))

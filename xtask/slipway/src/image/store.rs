@@ -82,13 +82,18 @@ impl Store {
     }
 
     /// Writes the image of `contents` and its bill, unless they are there already. Gives whether the image was not.
+    /// The bill is asked for last.
     ///
     /// A layer is compressed once: one that the last image had is taken from there. A run that is cut off leaves the
     /// last image whole: the index comes after all that it names.
-    pub fn write(&self, contents: &Contents, sbom: &[u8]) -> Result<(Image, bool)> {
+    pub fn write(
+        &self,
+        contents: &Contents,
+        sbom: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<(Image, bool)> {
         let folder = self.layout.join("blobs/sha256");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let _lock = Lock::exclusive(&self.layout.with_extension("lock"))?;
+        let _lock = Lock::exclusive(&self.lock())?;
         // What a killed run has left; who writes there holds the lock.
         self.layout.ancestors().take(2).for_each(files::sweep);
         // One that is broken is written anew.
@@ -127,13 +132,32 @@ impl Store {
             put(self.layout.join(name), bytes)?;
         }
         put(self.archive.clone(), &archive(&documents, &blobs)?)?;
+        let sbom = sbom()?;
         if !fs::read(&self.sbom).is_ok_and(|found| found == sbom) {
-            files::write_atomic(&self.sbom, sbom)?;
+            files::write_atomic(&self.sbom, &sbom)?;
         }
         let wanted = blobs.iter().map(|(blob, _)| blob.digest.replacen("sha256:", "", 1)).collect();
         sweep(&folder, &wanted).with_context(|| format!("cannot tidy {}", folder.display()))?;
         let image = self.read()?.context("the image that was just written is gone")?;
         Ok((image, changed))
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.layout.with_extension("lock")
+    }
+
+    /// Keeps the image as it is for as long as the lock lives: a build beside waits.
+    ///
+    /// # Errors
+    /// A build has replaced it already.
+    pub fn hold(&self, image: &Image) -> Result<Lock> {
+        let lock = Lock::shared(&self.lock())?;
+        match self.read()? {
+            Some(found) if found.digest == image.digest => Ok(lock),
+            _ => Err(Failure::new(Code::Failed, "another build has replaced the image meanwhile")
+                .next("the same command again")
+                .into()),
+        }
     }
 
     /// The image that is there, if one is.

@@ -1,6 +1,7 @@
 //! From the sources to an image on the disk.
 
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -66,10 +67,20 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
     let name = repository.name();
     let version =
         packages.iter().find(|package| package.name == name).map_or("0.0.0", |package| &package.version);
-    let contents = Contents::new((name, version), arch, binary, certificates, inputs, &folders)?;
+    let service = Service { name: name.to_owned(), version: version.to_owned(), target: triple.to_owned() };
     let store = Store::new(&folders.target, name);
-    let (image, changed) = store.write(&contents, &bill(repository, &packages, &contents)?)?;
-    Ok(Made { store, image, changed, contents, build: built.took, pack: started.elapsed() })
+    std::thread::scope(|scope| {
+        // It reads a manifest a package.
+        let bill = scope.spawn(|| bill(root, &service, &packages, &inputs));
+        let contents = Contents::new((name, version), arch, binary, certificates, inputs.clone(), &folders)?;
+        let (image, changed) = store.write(&contents, || joined(bill))?;
+        Ok(Made { store, image, changed, contents, build: built.took, pack: started.elapsed() })
+    })
+}
+
+/// What a thread gave; it panics as that did.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn folders(context: &Context, root: &Path, target: &str) -> Result<Folders> {
@@ -92,11 +103,12 @@ fn compile(
 ) -> Result<(Built, Inputs)> {
     let image = &repository.config.image;
     let wanted = image.rustc.as_ref().map(|rustc| rustc.get_ref().as_str());
-    let cc = context.env.var("CC").unwrap_or("cc");
+    let programs =
+        [("RUSTC", "rustc"), ("CC", "cc")].map(|(name, usual)| context.env.var(name).unwrap_or(usual));
     std::thread::scope(|scope| {
         let inputs = scope.spawn(|| {
             let launcher = context.launcher(&repository.workspace.root)?;
-            Inputs::look(&launcher, image.target(), cc, wanted)
+            Inputs::look(&launcher, image.target(), programs, wanted)
         });
         let color = context.screen.color();
         let mut build = Build::start_with(launcher, repository.name(), color, Kind::Shipped, |command| {
@@ -104,12 +116,12 @@ fn compile(
         })?;
         while !inputs.is_finished() {
             if let Some(built) = build.poll(launcher)? {
-                let inputs = inputs.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                let inputs = joined(inputs)?;
                 return Ok((built?, inputs));
             }
             std::thread::sleep(POLL);
         }
-        match inputs.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+        match joined(inputs) {
             Ok(inputs) => Ok((build.finish(launcher)?, inputs)),
             Err(error) => {
                 build.cancel()?;
@@ -159,17 +171,14 @@ fn name_and_version(id: &str) -> Option<(String, String)> {
 }
 
 /// The bill of materials.
-fn bill(repository: &Repository, packages: &[Package], contents: &Contents) -> Result<Vec<u8>> {
-    let lock = repository.workspace.root.join("Cargo.lock");
+fn bill(root: &Path, service: &Service, packages: &[Package], inputs: &Inputs) -> Result<Vec<u8>> {
+    let lock = root.join("Cargo.lock");
     let lock = std::fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    let (name, version) = (contents.name.clone(), contents.version.clone());
-    let service = Service { name, version, target: repository.config.image.target().to_owned() };
-    let Inputs { rustc, libc, .. } = &contents.inputs;
     let first = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
-    let libc = libc
-        .split_once(' ')
-        .map_or((libc.clone(), String::new()), |(name, rest)| (name.to_owned(), first(rest)));
-    sbom(&service, packages, &lock, &[("rust-std".to_owned(), first(rustc)), libc])
+    // "glibc 2.36 (libc.a …)"
+    let libc = inputs.libc.split_once(' ').unwrap_or((&inputs.libc, ""));
+    let libc = (libc.0.to_owned(), first(libc.1));
+    sbom(service, packages, &lock, &[("rust-std".to_owned(), first(&inputs.rustc)), libc])
 }
 
 impl Made {

@@ -46,6 +46,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if !args.json {
         made.show(context, &repository);
     }
+    let _held = made.store.hold(&made.image)?;
     secrets::refuse(context, &repository, &made.image)?;
 
     let region = ecr_region(reference.registry());

@@ -67,11 +67,12 @@ pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Resu
     Ok(())
 }
 
-/// The password in an address.
+/// The password in an address: before the host, or a parameter.
 fn password(address: &str) -> Option<&str> {
     let (_, rest) = address.split_once("://")?;
-    let (account, _) = rest.split('/').next()?.rsplit_once('@')?;
-    account.split_once(':').map(|(_, password)| password)
+    let account = rest.split(['/', '?']).next()?.rsplit_once('@').map(|(account, _)| account);
+    let parameter = || rest.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("password="));
+    account.and_then(|account| Some(account.split_once(':')?.1)).or_else(parameter)
 }
 
 /// Without the encoding of addresses: `p@ss` for `p%40ss`.
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(password("postgres://links:s3cret@db:5432/links"), Some("s3cret"));
         assert_eq!(password("postgres://links@db/links"), None);
         assert_eq!(password("postgres:///links?host=/run"), None);
+        assert_eq!(password("postgres:///links?host=/run&password=s3cret&x=1"), Some("s3cret"));
         assert_eq!(password("s3cret"), None);
         for (text, is) in
             [("p%40ss", "p@ss"), ("%C3%BC%", "\u{fc}%"), ("5%x", "5%x"), ("%ff", "%ff"), ("a", "a")]
