@@ -256,6 +256,7 @@ fn status_of(line: &str) -> Option<String> {
     let aligned = plain.len() - plain.trim_start().len() + verb.len() == 12;
     (aligned && verbs.contains(&verb)).then(|| match verb {
         "Blocking" => format!("{verb} {rest}"),
+        "Finished" => "finished".to_owned(),
         _ => rest.split('(').next().unwrap_or(rest).trim().to_owned(),
     })
 }

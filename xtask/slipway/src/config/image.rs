@@ -84,7 +84,7 @@ impl Image {
             return Err(wrong(text, rustc.span(), &what).next("three numbers: rustc = \"1.95.0\"").into());
         }
         if let Some(push) = &self.push
-            && (push.get_ref().contains(char::is_whitespace) || push.get_ref().contains("://"))
+            && is_no_repository(push.get_ref())
         {
             let what = format!("`{}` is no repository of a registry", push.get_ref());
             return Err(wrong(text, push.span(), &what).next("push = \"registry.example.com/links\"").into());
@@ -117,4 +117,12 @@ impl Image {
             _ => Ok(()),
         }
     }
+}
+
+/// What is certainly no repository; a push looks closer. Empty is none yet.
+fn is_no_repository(text: &str) -> bool {
+    let slash = text.split_once('/');
+    let wrong = slash.is_none_or(|(_, path)| path.chars().any(|c| c.is_ascii_uppercase()));
+    !text.is_empty()
+        && (wrong || text.contains(char::is_whitespace) || text.contains("://") || text.contains('@'))
 }

@@ -25,23 +25,23 @@ pub struct Folders {
     pub home: Option<PathBuf>,
     /// Where this build's artifacts are: apart from those of `dev`, whose flags are others.
     pub target: PathBuf,
+    /// Those of packages that are neither in the repository nor fetched.
+    pub elsewhere: Vec<PathBuf>,
 }
 
 impl Folders {
     /// Each folder and its name in the program; of two that fit, the later one counts.
-    fn names(&self) -> Vec<(PathBuf, &'static str)> {
+    pub fn names(&self) -> Vec<(PathBuf, &'static str)> {
         let mut names = vec![
             (self.cargo_home.clone(), CRATES),
             (self.root.clone(), WORKSPACE),
             (self.target.clone(), TARGET),
         ];
-        for kind in ["registry/src", "git/checkouts"] {
-            // The folder of a registry is named by a hash of its address: a mirror's is another one.
-            names.push((self.cargo_home.join(kind), CRATES));
-            let found =
-                std::fs::read_dir(self.cargo_home.join("registry/src")).into_iter().flatten().flatten();
-            names.extend(found.filter(|_| kind == "registry/src").map(|entry| (entry.path(), CRATES)));
-        }
+        let registries = self.cargo_home.join("registry/src");
+        // The folder of a registry is named by a hash of its address: a mirror's is another one.
+        let each = std::fs::read_dir(&registries).into_iter().flatten().flatten();
+        names.extend(each.map(|entry| (entry.path(), CRATES)));
+        names.extend([registries, self.cargo_home.join("git/checkouts")].map(|path| (path, CRATES)));
         // What a link leads to is named as well.
         let real: Vec<_> = names
             .iter()
@@ -49,7 +49,7 @@ impl Folders {
             .collect();
         names.extend(real);
         // A folder in another one must come after it.
-        names.sort_by_key(|(path, _)| path.components().count());
+        names.sort_by_cached_key(|(path, _)| (path.components().count(), path.clone()));
         names.dedup();
         names
     }
@@ -83,6 +83,9 @@ impl Folders {
             .arg(&self.target)
             .env(variable, flags.join(separator))
             .env(format!("CFLAGS_{}", target.replace('-', "_")), c.join(" "))
+            .env(format!("CXXFLAGS_{}", target.replace('-', "_")), c.join(" "))
+            // Generated sources are there; its name is known.
+            .env("CARGO_BUILD_BUILD_DIR", &self.target)
             .env("CC_SHELL_ESCAPED_FLAGS", "1")
             // For those who ask all the same.
             .env("LC_ALL", "C")
@@ -92,20 +95,25 @@ impl Folders {
 
     /// Refuses a program that names folders of this machine: its bytes would depend on who built it, and tell it.
     pub(super) fn check(&self, binary: &[u8]) -> Result<()> {
-        let home = self.home.iter().filter(|home| home.components().count() > 1);
-        let paths = [&self.root, &self.cargo_home].into_iter().chain(home);
+        // A home such as /tmp is everybody's, and a program may name that.
+        let home = self.home.iter().filter(|home| home.components().count() > 2 || home.ends_with("root"));
+        let paths = [&self.root, &self.cargo_home].into_iter().chain(&self.elsewhere).chain(home);
         let needles: Vec<Needle> = paths
             .map(|path| Needle { name: path.display().to_string(), spellings: spellings(path) })
             .collect();
         let found = search(&needles, &[(String::new(), binary)])?;
         let Some(first) = found.first() else { return Ok(()) };
-        Err(Failure::new(
-            Code::Failed,
-            "the program names a folder of this machine: elsewhere it would be another one",
-        )
-        .fact("found", around(binary, first.offset))
-        .why("a build script or a macro put it there; what rustc and cc write is renamed already")
-        .next("cargo tree      (which crate is it? CARGO_MANIFEST_DIR is a common reason)")
+        let what = "the program names a folder of this machine: elsewhere it would be another one";
+        let failure = Failure::new(Code::Failed, what).fact("found", around(binary, first.offset));
+        let outside = self.elsewhere.iter().any(|path| path.display().to_string() == first.name);
+        Err(match outside {
+            true => failure
+                .why("a package lies outside the repository, and the compiler writes where")
+                .next("move it below the root, or make it a dependency from git"),
+            false => failure
+                .why("a build script or a macro put it there; what rustc and cc write is renamed already")
+                .next("git grep -n -e CARGO_MANIFEST_DIR -e OUT_DIR      (common reasons; else: cargo tree)"),
+        }
         .into())
     }
 }
@@ -119,16 +127,14 @@ fn spellings(folder: &Path) -> Vec<Vec<u8>> {
     "\0\n \"'(=:".chars().map(|before| format!("{before}{name}/").into_bytes()).collect()
 }
 
-/// The printable text that starts at `offset`.
+/// The path that starts at `offset`: as much of it as there is here, because what follows it may be another text.
 fn around(bytes: &[u8], offset: u64) -> String {
     let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-    let path = rest.iter().position(|byte| *byte == b'/').unwrap_or_default();
-    rest.iter()
-        .skip(path)
-        .take(96)
-        .take_while(|byte| byte.is_ascii_graphic())
-        .map(|byte| char::from(*byte))
-        .collect()
+    let rest = rest.iter().skip_while(|byte| **byte != b'/').take(200);
+    let path: String =
+        rest.take_while(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)).collect();
+    let there = (1..=path.len()).rev().find(|end| Path::new(&path[..*end]).exists());
+    there.map_or(path.clone(), |end| path[..end].trim_end_matches('/').to_owned())
 }
 
 /// Whether a unit that cargo built is in the program: the others ran while it was built.
@@ -147,6 +153,7 @@ mod tests {
             cargo_home: "/home/dev/.cargo".into(),
             home: Some("/".into()),
             target: root.into(),
+            elsewhere: vec!["/work/common".into()],
         };
         for (root, binary, leaks) in [
             ("/src", "crates/serde-1.0/src/lib.rs", false),
@@ -155,10 +162,11 @@ mod tests {
             ("/work/links", "concatenated/work/links/app", true),
             ("/work/links", "/home/dev/.cargo/registry", true),
             ("/work/links", "/home/other", false),
+            ("/work/links", "/work/common/src/lib.rs", true),
         ] {
             assert_eq!(folders(root).check(binary.as_bytes()).is_err(), leaks, "{root}: {binary}");
         }
-        assert_eq!(around(b"x: /src/app/main.rs\0", 2), "/src/app/main.rs");
+        assert_eq!(around(b"x: /etc/passwdAnother", 2), "/etc/passwd");
         Ok(())
     }
 }

@@ -31,7 +31,8 @@ pub fn read(text: &str) -> Result<Certificates> {
     let parts = text.split(BEGIN).skip(1).map(|part| {
         let (inner, _) = part.split_once(END).context("a certificate does not end")?;
         let inner: String = inner.split_whitespace().collect();
-        STANDARD.decode(inner).map_err(|_| anyhow::anyhow!("a certificate is not base64"))
+        let der = STANDARD.decode(inner).map_err(|_| anyhow::anyhow!("a certificate is not base64"))?;
+        if is_sequence(&der) { Ok(der) } else { Err(anyhow::anyhow!("what it calls a certificate is none")) }
     });
     let found: Certificates = parts.collect::<Result<_>>()?;
     if found.is_empty() {
@@ -40,6 +41,15 @@ pub fn read(text: &str) -> Result<Certificates> {
             .into());
     }
     Ok(found)
+}
+
+/// Whether bytes are one ASN.1 sequence of the length that they have, as a certificate is: with an empty or a cut one the
+/// service would trust nobody, and say so in production.
+fn is_sequence(der: &[u8]) -> bool {
+    match der {
+        [0x30, 0x82, high, low, rest @ ..] => rest.len() == usize::from(*high) * 256 + usize::from(*low),
+        _ => false,
+    }
 }
 
 /// The bundle, in the order of the certificates' bytes, each once.
@@ -81,6 +91,8 @@ mod tests {
             ("", "no certificate"),
             ("-----BEGIN CERTIFICATE-----\nAAAA", "does not end"),
             ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----", "not base64"),
+            ("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----", "is none"),
+            ("-----BEGIN CERTIFICATE-----\nMIIBAAAA\n-----END CERTIFICATE-----", "is none"),
             ("-----BEGIN RSA PRIVATE KEY-----\nAAAA", "private key"),
         ] {
             let said = read(text).map_err(|error| error.to_string()).err().unwrap_or_default();

@@ -24,7 +24,8 @@ pub(super) fn check(bytes: &[u8], arch: &str) -> Result<(), Failure> {
     let elf = Elf { bytes };
     let program = (bytes.get(4..6) == Some(&[2, 1])).then(|| Program::read(&elf)).flatten();
     let Some(program) = program else {
-        return Err(refuse("its headers cannot be read, or it is not of 64 bits".to_owned()));
+        return Err(refuse("its headers cannot be read, or it is not of 64 bits".to_owned())
+            .next("[image] target in xtask.toml names a target of 64 bits: which linker did cargo use?"));
     };
     let found = MACHINES.iter().find(|(machine, _)| *machine == program.machine);
     let found = found.map_or_else(|| format!("machine {}", program.machine), |(_, name)| (*name).to_owned());
@@ -48,7 +49,8 @@ pub(super) fn check(bytes: &[u8], arch: &str) -> Result<(), Failure> {
     }
     if program.executable_stack {
         return Err(refuse("its stack can be executed".to_owned())
-            .why("assembler without a .note.GNU-stack section asks for that"));
+            .why("assembler without a .note.GNU-stack section asks for that")
+            .next("cargo tree --edges build      (who compiles assembler?)"));
     }
     Ok(())
 }

@@ -47,6 +47,10 @@ impl Inputs {
             )
             .why("another compiler makes other bytes")
             .next(format!(
+                "rustc = \"{}\" in xtask.toml, if that is meant",
+                version.split(' ').next().unwrap_or_default()
+            ))
+            .next(format!(
                 "rustup toolchain install {wanted} && RUSTUP_TOOLCHAIN={wanted} cargo xtask image build"
             ))
             .into());

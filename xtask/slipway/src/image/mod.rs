@@ -10,6 +10,7 @@
 //! oci, store    the documents around it, the layout and the archive on the disk
 //! sbom          what it is made of
 //! search        whether a secret is in it
+//! reference     its name in a registry
 //! registry      where it is pushed
 //! ```
 
@@ -20,6 +21,7 @@ mod gzip;
 mod inputs;
 mod layer;
 mod oci;
+mod reference;
 mod registry;
 mod root;
 mod sbom;
@@ -34,7 +36,8 @@ use sha2::{Digest as _, Sha256};
 pub use binary::{Folders, is_inside};
 pub use certificates::{Certificates, mozilla, read as read_certificates};
 pub use inputs::Inputs;
-pub use registry::{Credentials, Reference, Registry, ecr_region};
+pub use reference::{Reference, ecr_region};
+pub use registry::{Credentials, Registry};
 pub use root::USER;
 pub use sbom::{Package, Service, sbom};
 pub use search::{Needle, search};
@@ -87,7 +90,8 @@ impl Contents {
 
     /// Writes the files of the image's root below `folder`, for a Dockerfile.
     pub fn write_root(&self, folder: &Path) -> Result<()> {
-        root::write(folder, &root::accounts(self.certificates.as_deref()))?;
-        root::write(folder, &root::service(&self.name, &self.binary))
+        let mut files = root::accounts(self.certificates.as_deref());
+        files.extend(root::service(&self.name, &self.binary));
+        root::write(folder, &files)
     }
 }

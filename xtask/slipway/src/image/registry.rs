@@ -14,87 +14,14 @@ use serde_json::json;
 use xshell::{Cmd, cmd};
 
 use super::digest;
+use super::reference::{Reference, ecr_region};
 use crate::failure::{Code, Failure};
 use crate::process::{Captured, Kind, Launcher, Leash, Said, Start, tail};
 
 /// How often skopeo is looked at.
 const POLL: Duration = Duration::from_millis(10);
-
-/// A place in a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
-    /// The registry and the path in it.
-    pub repository: String,
-    /// The tag.
-    pub tag: Option<String>,
-}
-
-impl Reference {
-    /// Reads `registry.example.com:5000/team/links:v1`; the tag may be missing.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
-        let wrong = |why: &str| {
-            Failure::new(Code::Usage, format!("`{text}` does not name an image in a registry"))
-                .why(why)
-                .next("registry.example.com/team/links:v1")
-        };
-        let text = text.trim_start_matches("docker://");
-        if text.contains('@') {
-            return Err(wrong("a digest is what a push gives, not what it takes"));
-        }
-        let (registry, path) = text.split_once('/').ok_or_else(|| wrong("there is no registry in it"))?;
-        if !(registry.contains(['.', ':']) || registry == "localhost") {
-            return Err(wrong("the part before the first / is no registry (docker.io is one)"));
-        }
-        let (path, tag) = path.split_once(':').map_or((path, None), |(path, tag)| (path, Some(tag)));
-        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_./".contains(c);
-        let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let is_name = |name: &str| name.starts_with(is_edge) && name.ends_with(is_edge);
-        if !path.chars().all(lower) || !path.split('/').all(is_name) {
-            return Err(wrong(
-                "a path in a registry has lower-case letters, digits, and - _ . / between them",
-            ));
-        }
-        let host = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-        if !registry.chars().all(host) || registry.starts_with(['-', '.', ':']) {
-            return Err(wrong("a registry is a host, and a port where it is not the usual one"));
-        }
-        if !tag.is_none_or(is_tag) {
-            return Err(wrong("a tag has letters, digits, and - _ . after the first; at most 128"));
-        }
-        Ok(Reference { repository: format!("{registry}/{path}"), tag: tag.map(str::to_owned) })
-    }
-
-    /// The registry alone.
-    pub fn registry(&self) -> &str {
-        self.repository.split('/').next().unwrap_or_default()
-    }
-
-    /// Whether it is on this machine, where there is no TLS.
-    fn is_local(&self) -> bool {
-        let host = self.registry().rsplit_once(':').map_or(self.registry(), |(host, _)| host);
-        ["localhost", "127.0.0.1", "[::1]"].contains(&host)
-    }
-}
-
-/// Whether a registry takes it as a tag.
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.starts_with(word) && tag.len() <= 128 && tag.chars().all(|c| word(c) || "-.".contains(c))
-}
-
-/// The region of an ECR registry: `eu-west-1` of `123456789012.dkr.ecr.eu-west-1.amazonaws.com`.
-pub fn ecr_region(registry: &str) -> Option<&str> {
-    let parts: Vec<&str> = registry.split('.').collect();
-    match parts[..] {
-        [account, "dkr", "ecr" | "ecr-fips", region, "amazonaws", "com"]
-        | [account, "dkr", "ecr" | "ecr-fips", region, "amazonaws", "com", "cn"]
-            if account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            Some(region)
-        }
-        _ => None,
-    }
-}
+/// The longest reason that is shown, unless its last part is longer.
+const REASON: usize = 84;
 
 /// Who we are to a registry, as a file in memory that only a child of ours gets.
 pub struct Credentials(File);
@@ -106,8 +33,18 @@ impl Credentials {
         let asked = launcher.read(cmd!(sh, "aws ecr get-login-password --region {region}"), Kind::Tool);
         let password = asked.map_err(|error| match error.downcast::<Failure>() {
             Ok(failure) if failure.code == Code::Failed as u8 => {
-                let refused = Failure { code: Code::Denied as u8, ..failure };
-                refused.next("aws sts get-caller-identity      (who are you to AWS, and until when?)").into()
+                let away = [
+                    "Could not connect",
+                    "timed out",
+                    "timeout",
+                    "Could not resolve",
+                    "Name or service not known",
+                ];
+                let is_away =
+                    failure.facts.iter().any(|(_, said)| away.iter().any(|words| said.contains(words)));
+                let code = if is_away { Code::Unreachable } else { Code::Denied } as u8;
+                let failure = Failure { code, ..failure };
+                failure.next("aws sts get-caller-identity      (who are you to AWS, and until when?)").into()
             }
             Ok(failure) => failure.next("pip install awscli, or https://aws.amazon.com/cli/").into(),
             Err(error) => error,
@@ -201,16 +138,19 @@ impl Registry<'_> {
         }
         let message = message(&said.stderr);
         let (code, next) = kind(&message);
+        let registry = self.reference.registry();
         let what = match code {
-            Code::Denied => format!("{} does not let us in", self.reference.registry()),
-            Code::Unreachable => format!("{} could not be reached", self.reference.registry()),
+            Code::Denied => format!("{registry} does not let us in"),
+            Code::Unreachable => format!("{registry} could not be reached"),
             _ => format!("{} was not pushed", self.name()),
         };
-        let next = match (code, ecr_region(self.reference.registry())) {
-            (Code::Denied, None) => format!("skopeo login {}", self.reference.registry()),
-            _ => next.to_owned(),
+        let next = match (code, ecr_region(registry)) {
+            (Code::Denied, Some(_)) => {
+                "aws sts get-caller-identity      (may this role push there?)".to_owned()
+            }
+            _ => next.replace("{}", registry),
         };
-        Failure::new(code, what).why(message).next(next)
+        Failure::new(code, what).why(reason(&message)).next(next)
     }
 }
 
@@ -223,7 +163,21 @@ fn message(stderr: &str) -> String {
     text.trim().trim_matches('"').replace("\\\"", "\"").replace("\\n", " ")
 }
 
-/// Whether a registry says that it has no such image.
+/// The end of a message whose parts are joined with `: `, the reason: the beginning repeats what was asked.
+fn reason(message: &str) -> String {
+    let mut parts = message.rsplit(": ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if text.len() + part.len() > REASON {
+            break;
+        }
+        text = format!("{part}: {text}");
+    }
+    text
+}
+
+/// Whether a registry says that it has no such image. The last one is what Docker's says of a repository that is not there
+/// yet; who may really not push is told when it comes to that.
 fn is_absent(stderr: &str) -> bool {
     let words = [
         "manifest unknown",
@@ -231,105 +185,84 @@ fn is_absent(stderr: &str) -> bool {
         "repository name not known",
         "MANIFEST_UNKNOWN",
         "StatusCode: 404",
+        "requested access to the resource is denied",
     ];
     words.iter().any(|word| stderr.contains(word))
 }
 
+/// Words by which skopeo's failures are known, what they are, and what to do about it: `{}` is the registry. The first
+/// that fits counts.
+const KINDS: &[(&[&str], Code, &str)] = &[
+    (
+        &[
+            "unauthorized",
+            "authentication required",
+            "denied:",
+            "is denied",
+            "access denied",
+            "invalid username/password",
+            "status code: 401",
+            "status code: 403",
+            "401 (Unauthorized)",
+            "403 (Forbidden)",
+        ],
+        Code::Denied,
+        "skopeo login {}",
+    ),
+    (
+        &["tag is immutable", "ImageTagAlreadyExists", "TAG_INVALID"],
+        Code::Failed,
+        "another tag: those of {} do not move",
+    ),
+    (
+        &["x509", "certificate"],
+        Code::Unreachable,
+        "SSL_CERT_FILE=/path/to/your-ca.pem before the same command",
+    ),
+    (
+        &[
+            "connection refused",
+            "no such host",
+            "no route to host",
+            "network is unreachable",
+            "server misbehaving",
+        ],
+        Code::Unreachable,
+        "curl -i https://{}/v2/      (is the name right, and does it run?)",
+    ),
+    (
+        &[
+            "i/o timeout",
+            "TLS handshake",
+            "connection reset",
+            "use of closed network connection",
+            "server closed idle connection",
+            "deadline exceeded",
+            "EOF",
+            "broken pipe",
+            "HTTP response to HTTPS",
+        ],
+        Code::Unreachable,
+        "the same command again: what has arrived is not sent again",
+    ),
+    (
+        &["name unknown", "NAME_UNKNOWN", "does not exist in the registry"],
+        Code::Failed,
+        "make the repository there first, for Amazon's: aws ecr create-repository",
+    ),
+    (&["toomanyrequests", "429"], Code::Failed, "the same command in a minute: {} asks for fewer requests"),
+];
+
 /// What a failure of skopeo's is, and what to do about it.
 fn kind(message: &str) -> (Code, &'static str) {
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    if has(&[
-        "unauthorized",
-        "authentication required",
-        "denied",
-        "invalid username/password",
-        "status code: 401",
-        "status code: 403",
-        "401 (Unauthorized)",
-        "403 (Forbidden)",
-    ]) {
-        return (Code::Denied, "aws sts get-caller-identity      (may this role push there?)");
-    }
-    if has(&["tag is immutable", "ImageTagAlreadyExists", "TAG_INVALID"]) {
-        return (Code::Failed, "another tag: a tag of this registry does not move");
-    }
-    if has(&["x509", "certificate"]) {
-        return (Code::Unreachable, "SSL_CERT_FILE=/path/to/your-ca.pem before the same command");
-    }
-    if has(&[
-        "connection refused",
-        "no such host",
-        "i/o timeout",
-        "network is unreachable",
-        "no route to host",
-        "TLS handshake",
-        "connection reset",
-        "use of closed network connection",
-        "server closed idle connection",
-        "deadline exceeded",
-        "EOF",
-        "broken pipe",
-        "server misbehaving",
-        "HTTP response to HTTPS",
-    ]) {
-        return (Code::Unreachable, "the same command again: what has arrived is not sent again");
-    }
-    if has(&["name unknown", "NAME_UNKNOWN", "does not exist in the registry"]) {
-        return (Code::Failed, "make the repository there first (terraform/, or: aws ecr create-repository)");
-    }
-    if has(&["toomanyrequests", "429"]) {
-        return (Code::Failed, "the registry asks for fewer requests: the same command in a minute");
-    }
-    (Code::Failed, "the same command again, with -v to see skopeo's")
+    let found = KINDS.iter().find(|(words, ..)| words.iter().any(|word| message.contains(word)));
+    let other = (Code::Failed, "the same command again; if that stays so, the log of {} says more");
+    found.map_or(other, |(_, code, next)| (*code, *next))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_are_read_whole_or_refused() {
-        for (text, repository, tag) in [
-            ("localhost:5000/links", "localhost:5000/links", None),
-            ("docker://docker.io/acme/links:v1.2", "docker.io/acme/links", Some("v1.2")),
-            ("127.0.0.1:5000/a/b_c/links:sha-12", "127.0.0.1:5000/a/b_c/links", Some("sha-12")),
-        ] {
-            let read = Reference::parse(text).ok();
-            let wanted = Reference { repository: repository.to_owned(), tag: tag.map(str::to_owned) };
-            assert_eq!(read, Some(wanted), "{text}");
-        }
-        for text in [
-            "links",
-            "acme/links",
-            "docker.io/",
-            "docker.io/Links",
-            "docker.io/links:",
-            "docker.io/links:a b",
-            "docker.io/links@sha256:00",
-            "docker.io//links",
-            "docker.io/../links",
-            "docker.io/acme/links-",
-            "-x.example/links",
-            "https://docker.io/links",
-        ] {
-            let read = Reference::parse(text);
-            assert!(read.is_err(), "{text}: {read:?}");
-        }
-    }
-
-    #[test]
-    fn amazons_registries_are_known_by_their_names() {
-        let region = |name: &str| ecr_region(name).map(str::to_owned);
-        assert_eq!(region("123456789012.dkr.ecr.eu-west-1.amazonaws.com").as_deref(), Some("eu-west-1"));
-        assert_eq!(region("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn").as_deref(), Some("cn-north-1"));
-        for other in [
-            "dkr.ecr.eu-west-1.amazonaws.com",
-            "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
-            "ghcr.io",
-        ] {
-            assert_eq!(region(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn what_skopeo_says_has_a_code_and_a_way_on() {
@@ -354,5 +287,11 @@ mod tests {
         }
         let said = "time=\"2026-11-23T10:00:00Z\" level=fatal msg=\"copying: \\\"x\\\" failed\"";
         assert_eq!(message(said), "copying: \"x\" failed");
+        let long = "Error parsing image name \"docker://registry.example.com/acme/links:v1\": pinging container registry x: \
+                    Get \"https://x/v2/\": dial tcp 192.0.2.1:443: connect: connection refused";
+        assert_eq!(
+            reason(long),
+            "Get \"https://x/v2/\": dial tcp 192.0.2.1:443: connect: connection refused"
+        );
     }
 }

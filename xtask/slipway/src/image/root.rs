@@ -5,6 +5,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+
+use crate::failure::{Code, Failure};
 use std::io::Write as _;
 
 /// The user and the group that the service runs as: nobody that a file or another program knows.
@@ -55,9 +57,18 @@ pub(super) fn folders(files: &[File<'_>]) -> Vec<String> {
     folders
 }
 
-/// Writes the files below `folder`, for a Dockerfile to copy.
+/// Writes the files below `folder`, for a Dockerfile to copy. One that holds anything else is somebody's, and refused.
 pub(super) fn write(folder: &Path, files: &[File<'_>]) -> Result<()> {
-    // What is there already is somebody's; folders of the image have its modes, whatever the umask is.
+    let there =
+        walkdir::WalkDir::new(folder).into_iter().flatten().filter(|entry| !entry.file_type().is_dir());
+    let ours = |path: &Path| files.iter().any(|file| folder.join(&file.path) == path);
+    if let Some(other) = there.map(walkdir::DirEntry::into_path).find(|path| !ours(path)) {
+        return Err(Failure::new(Code::Usage, format!("{} is not empty", folder.display()))
+            .fact("found", other.display().to_string())
+            .next("a folder that is not there yet: --rootfs /out")
+            .into());
+    }
+    // Folders of the image have its modes, whatever the umask is.
     let own = if folder.is_dir() { None } else { Some(String::new()) };
     for inner in own.into_iter().chain(folders(files)) {
         let path = folder.join(inner);

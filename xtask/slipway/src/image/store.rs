@@ -97,7 +97,7 @@ impl Store {
         // What a killed run has left; who writes there holds the lock.
         self.layout.ancestors().take(2).for_each(files::sweep);
         // One that is broken is written anew.
-        let old = self.read().ok().flatten();
+        let old = self.parse().ok().flatten();
         let mut blobs = Vec::new();
         let layers = contents.layers()?;
         for Layer { tar, diff_id } in &layers {
@@ -138,7 +138,7 @@ impl Store {
         }
         let wanted = blobs.iter().map(|(blob, _)| blob.digest.replacen("sha256:", "", 1)).collect();
         sweep(&folder, &wanted).with_context(|| format!("cannot tidy {}", folder.display()))?;
-        let image = self.read()?.context("the image that was just written is gone")?;
+        let image = self.parse()?.context("the image that was just written is gone")?;
         Ok((image, changed))
     }
 
@@ -152,7 +152,7 @@ impl Store {
     /// A build has replaced it already.
     pub fn hold(&self, image: &Image) -> Result<Lock> {
         let lock = Lock::shared(&self.lock())?;
-        match self.read()? {
+        match self.parse()? {
             Some(found) if found.digest == image.digest => Ok(lock),
             _ => Err(Failure::new(Code::Failed, "another build has replaced the image meanwhile")
                 .next("the same command again")
@@ -165,6 +165,12 @@ impl Store {
     /// # Errors
     /// It cannot be read, or a blob is not what its digest says.
     pub fn read(&self) -> Result<Option<Image>> {
+        // Not while a build replaces it.
+        let _lock = self.lock().is_file().then(|| Lock::shared(&self.lock())).transpose()?;
+        self.parse()
+    }
+
+    fn parse(&self) -> Result<Option<Image>> {
         let index = match fs::read(self.layout.join("index.json")) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,6 +1,6 @@
 //! From the sources to an image on the disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -51,12 +51,17 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
     // Before minutes of compiling.
     let certificates = certificates(repository)?;
     let launcher = context.launcher(root)?;
-    let folders = folders(context, root, target)?;
+    let mut folders = folders(context, root, target)?;
     if folders.are_unknown() {
         // Their names are part of the flags.
         launcher.read(cmd!(launcher.shell, "cargo fetch --locked"), Kind::Cargo)?;
     }
-    let (built, inputs) = compile(context, repository, &launcher, &folders)?;
+    let names = folders.names();
+    let (mut built, mut inputs) = compile(context, repository, &launcher, &folders)?;
+    if folders.names() != names {
+        // A registry that was not used before: what came from it has its folder's name inside.
+        (built, inputs) = compile(context, repository, &launcher, &folders)?;
+    }
     report_build(context, &built);
     let started = Instant::now();
     let triple = repository.config.image.target();
@@ -65,8 +70,9 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
         std::fs::read(&built.binary).with_context(|| format!("cannot read {}", built.binary.display()))?;
     let packages = packages(&built.units, &folders.target, triple, root);
     let name = repository.name();
-    let version =
-        packages.iter().find(|package| package.name == name).map_or("0.0.0", |package| &package.version);
+    let own = packages.iter().find(|package| package.name == name);
+    let version = &own.context("cargo does not say that the service is in its program")?.version;
+    folders.elsewhere = elsewhere(&packages, &folders);
     let service = Service { name: name.to_owned(), version: version.to_owned(), target: triple.to_owned() };
     let store = Store::new(&folders.target, name);
     std::thread::scope(|scope| {
@@ -91,7 +97,8 @@ fn folders(context: &Context, root: &Path, target: &str) -> Result<Folders> {
         Failure::new(Code::Usage, "neither HOME nor CARGO_HOME is set")
             .next("HOME=/root before the same command")
     })?;
-    Ok(Folders { root: root.to_path_buf(), cargo_home, home, target: root.join(target) })
+    let target = root.join(target);
+    Ok(Folders { root: root.to_path_buf(), cargo_home, home, target, elsewhere: Vec::new() })
 }
 
 /// Compiles the program, and asks the compilers meanwhile who they are. What is missing ends the compilation.
@@ -103,8 +110,9 @@ fn compile(
 ) -> Result<(Built, Inputs)> {
     let image = &repository.config.image;
     let wanted = image.rustc.as_ref().map(|rustc| rustc.get_ref().as_str());
-    let programs =
-        [("RUSTC", "rustc"), ("CC", "cc")].map(|(name, usual)| context.env.var(name).unwrap_or(usual));
+    let rustc = context.env.var("RUSTC").unwrap_or("rustc");
+    let cc = c_compiler(image.target(), |name| context.env.var(name));
+    let programs = [rustc, &cc];
     std::thread::scope(|scope| {
         let inputs = scope.spawn(|| {
             let launcher = context.launcher(&repository.workspace.root)?;
@@ -129,6 +137,27 @@ fn compile(
             }
         }
     })
+}
+
+/// The C compiler that the crate `cc`, which builds what is C in a program, takes for a target.
+fn c_compiler<'a>(target: &str, var: impl Fn(&str) -> Option<&'a str>) -> String {
+    let own = [format!("CC_{target}"), format!("CC_{}", target.replace('-', "_"))];
+    let set = own.iter().map(String::as_str).chain(["TARGET_CC", "CC"]).find_map(var);
+    let arch = target.split('-').next().unwrap_or_default();
+    let native = (arch == "aarch64") == cfg!(target_arch = "aarch64");
+    match set {
+        Some(set) => set.to_owned(),
+        None if native => "cc".to_owned(),
+        None => format!("{arch}-linux-gnu-gcc"),
+    }
+}
+
+/// The folders of packages that are neither in the repository nor fetched.
+fn elsewhere(packages: &[Package], folders: &Folders) -> Vec<PathBuf> {
+    let known = [&folders.root, &folders.cargo_home];
+    let outside =
+        packages.iter().filter(|package| !known.iter().any(|known| package.manifest.starts_with(known)));
+    outside.filter_map(|package| package.manifest.parent()).map(Path::to_path_buf).collect()
 }
 
 /// Whom the image trusts.
@@ -221,6 +250,19 @@ impl Made {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_c_compiler_is_the_one_that_crates_take() {
+        let native = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
+        let other = if native == "aarch64" { "x86_64" } else { "aarch64" };
+        let cc = |arch: &str, set: &str| {
+            c_compiler(&format!("{arch}-unknown-linux-gnu"), |name| (name == set).then_some("gcc-12"))
+        };
+        assert_eq!(cc(native, ""), "cc");
+        assert_eq!(cc(other, ""), format!("{other}-linux-gnu-gcc"));
+        assert_eq!(cc(native, "CC"), "gcc-12");
+        assert_eq!(cc(other, &format!("CC_{other}_unknown_linux_gnu")), "gcc-12");
+    }
 
     #[test]
     fn cargos_names_of_packages_are_read() {

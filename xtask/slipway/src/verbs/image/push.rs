@@ -17,10 +17,10 @@ use crate::process::{Kind, Launcher};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask image push\n  cargo xtask image push registry.example.com/acme/links:v1 --dry-run\n\
-                  Without a tag: the time and the name of the commit. A tag is never moved: one that is there with the same\n\
-                  digest is a success, with another one an error. stdout has repository@digest.\n\
-                  Credentials: those of docker or podman; for Amazon's ECR `aws` is asked for a password, kept in memory."
+    after_help = "Examples:\n  cargo xtask image push\n  cargo xtask image push registry.example.com/acme/links:v1 -n\n\n\
+                  Without a tag it is the time and the name of the commit. A tag is never moved: one that is there with the same \
+                  digest is a success, with another one an error. stdout has repository@digest.\n\n\
+                  Credentials are those of docker or podman; for Amazon's ECR, aws is asked for a password."
 )]
 pub struct Args {
     /// registry/path, or registry/path:tag; [image] push of xtask.toml without
@@ -40,33 +40,37 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
-    let reference = reference(&repository, &launcher, args)?;
+    let reference = reference(context, &repository, &launcher, args)?;
+    // What is missing is said before minutes of compiling.
     require_skopeo(context, &launcher)?;
+    let region = ecr_region(reference.registry());
+    let credentials =
+        region.map(|region| Credentials::of_ecr(&launcher, reference.registry(), region)).transpose()?;
     let made = make(context, &repository, TARGET)?;
+    // Somebody may have saved a file meanwhile.
+    refuse_dirty(context, &launcher, args.allow_dirty)?;
     if !args.json {
         made.show(context, &repository);
     }
     let _held = made.store.hold(&made.image)?;
     secrets::refuse(context, &repository, &made.image)?;
-
-    let region = ecr_region(reference.registry());
-    let credentials =
-        region.map(|region| Credentials::of_ecr(&launcher, reference.registry(), region)).transpose()?;
     let registry = Registry { launcher: &launcher, reference, credentials };
     let started = Instant::now();
     let (name, digest) = (registry.name(), &made.image.digest);
     let pushed = match registry.digest()? {
         Some(there) if there == *digest => {
-            context.screen.done(
-                "push",
-                &format!("{name} is there already, the same digest"),
-                Some(started.elapsed()),
-            );
+            // Nothing is sent: the same bytes under the same name.
+            match args.dry_run {
+                true => context.screen.absent("push", &format!("{name}: there already")),
+                false => {
+                    context.screen.done("push", &format!("{name}: there already"), Some(started.elapsed()))
+                }
+            }
             false
         }
         Some(there) => return Err(taken(&registry, &there, digest).into()),
         None if args.dry_run => {
-            context.screen.absent("push", &format!("{name} would be pushed: nothing of that tag is there"));
+            context.screen.absent("push", &format!("{name}: would be pushed"));
             false
         }
         None => {
@@ -94,7 +98,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 }
 
 /// Where to push: what was typed, else xtask.toml; the tag of the commit where none is said.
-fn reference(repository: &Repository, launcher: &Launcher<'_>, args: &Args) -> Result<Reference> {
+fn reference(
+    context: &Context,
+    repository: &Repository,
+    launcher: &Launcher<'_>,
+    args: &Args,
+) -> Result<Reference> {
     let configured = repository.config.image.push.as_ref().map(|push| push.get_ref().as_str());
     let text = args.reference.as_deref().or(configured.filter(|push| !push.is_empty())).ok_or_else(|| {
         Failure::new(Code::Usage, "it is not said where to push")
@@ -102,7 +111,7 @@ fn reference(repository: &Repository, launcher: &Launcher<'_>, args: &Args) -> R
             .next("or in xtask.toml [image]: push = \"registry.example.com/acme/links\"")
     })?;
     let mut reference = Reference::parse(text)?;
-    let dirty = refuse_dirty(launcher, args.allow_dirty)?;
+    let dirty = refuse_dirty(context, launcher, args.allow_dirty)?;
     if reference.tag.is_none() {
         reference.tag = Some(commit_tag(launcher)? + if dirty { "-dirty" } else { "" });
     }
@@ -110,15 +119,20 @@ fn reference(repository: &Repository, launcher: &Launcher<'_>, args: &Args) -> R
 }
 
 /// Whether something is not committed; refused unless that is allowed.
-fn refuse_dirty(launcher: &Launcher<'_>, allowed: bool) -> Result<bool> {
-    let asked = launcher.read(cmd!(launcher.shell, "git status --porcelain"), Kind::Git);
+fn refuse_dirty(context: &Context, launcher: &Launcher<'_>, allowed: bool) -> Result<bool> {
+    // Whatever the user's own settings hide.
+    let command =
+        cmd!(launcher.shell, "git status --porcelain --untracked-files=normal --ignore-submodules=none");
+    let asked = launcher.read(command, Kind::Git);
     let changes = match asked {
         Ok(changes) => changes,
         Err(_) if allowed => return Ok(true),
         Err(error) => {
+            let said = error.downcast_ref::<Failure>().and_then(|failure| failure.facts.first());
+            let why = said.map_or_else(|| error.to_string(), |(_, text)| text.clone());
             return Err(Failure::new(Code::Failed, "git cannot say whether all is committed")
-                .why(error.downcast_ref::<Failure>().map_or_else(|| error.to_string(), ToString::to_string))
-                .next("cargo xtask image push … --allow-dirty")
+                .why(why)
+                .next("mend what git says; without git: --allow-dirty")
                 .into());
         }
     };
@@ -131,7 +145,8 @@ fn refuse_dirty(launcher: &Launcher<'_>, allowed: bool) -> Result<bool> {
     }
     Err(Failure::new(Code::Failed, "what is not committed would be pushed, and nobody could build it again")
         .fact("found", shown.join("\n"))
-        .next("commit or stash it, or add --allow-dirty")
+        .next("git stash --include-untracked, or commit it")
+        .next(format!("or push it as it is: {}", context.env.typed(&["--allow-dirty"])))
         .into())
 }
 

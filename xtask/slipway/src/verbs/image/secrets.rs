@@ -50,7 +50,10 @@ pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Resu
         return Err(failure
             .why("whoever can pull an image can read all of it")
             .next("remove it from what is compiled in: include_str!, env!, a build script, a fixture")
-            .next("then roll that secret: it was in a file")
+            .next(
+                "then roll that secret, it was in a file; target/image has it until: cargo xtask image build",
+            )
+            .next("or, if it is no secret: masked = false in xtask.toml [secrets.names]")
             .into());
     }
     let names: Vec<&str> = needles.iter().map(|needle| needle.name.as_str()).collect();

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use super::make::{TARGET, make};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::files;
+use crate::files::{self, Lock};
 use crate::image::{Inputs, Store};
 
 #[derive(clap::Args)]
@@ -18,6 +19,9 @@ pub struct Args {
     /// The digest, or anything that ends in @ and the digest
     #[arg(value_parser = digest)]
     digest: String,
+    /// For programs, on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 /// A build that shares nothing with the one before it.
@@ -31,13 +35,19 @@ fn digest(text: &str) -> Result<String, String> {
         && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     {
         true => Ok(digest.to_owned()),
-        false => Err("a digest is sha256: and 64 digits, as `image push` prints it".to_owned()),
+        false => {
+            Err("a digest is sha256: and 64 digits or letters a to f, as `image push` prints it".to_owned())
+        }
     }
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let repository = context.repository()?;
     let folder = repository.workspace.root.join(FRESH);
+    let kept = repository.workspace.root.join(TARGET);
+    std::fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    // Two at once would remove each other's folder.
+    let _lock = Lock::exclusive(&kept.join("verify.lock"))?;
     let clear =
         || files::remove_folder(&folder).with_context(|| format!("cannot remove {}", folder.display()));
     clear()?;
@@ -45,7 +55,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     // Of a failure too: it is a gigabyte.
     clear()?;
     let made = made?;
-    if made.image.digest == args.digest {
+    let same = made.image.digest == args.digest;
+    if args.json {
+        let report = json!({ "asked": args.digest, "built": made.image.digest, "same": same });
+        context.screen.data(&report.to_string());
+    }
+    if same {
         context.screen.done("verified", &format!("{}: built again from nothing", args.digest), None);
         return Ok(ExitCode::SUCCESS);
     }

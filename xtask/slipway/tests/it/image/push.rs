@@ -41,7 +41,7 @@ fn an_image_is_pushed_once_and_keeps_its_digest() {
     case.run(&format!("image push {repository}"))
         .code(0)
         .prints(&pinned)
-        .says(&[&format!("{first} is there already, the same digest")]);
+        .says(&[&format!("{first}: there already")]);
     assert_eq!(registry.uploaded_bytes(), 0);
 
     // A commit that changes nothing of the image has a tag of its own, and sends nothing.

@@ -112,10 +112,13 @@ fn a_push_that_is_cut_or_ended_leaves_nothing_and_the_next_one_sends_the_rest() 
             std::thread::sleep(Duration::from_millis(2));
         }
         assert!(processes_in(case.folder()).iter().any(|line| line.contains("skopeo")));
+        // What was searched for secrets is what is sent: a build beside waits.
+        assert!(!is_free(&case));
         push.signal(signal);
         assert_eq!(push.end(), code, "{}", push.text);
         nothing_left(&[case.folder().to_path_buf()]);
         assert!(digest_there(&name).is_err());
+        assert!(is_free(&case));
     }
     registry.uploaded_bytes();
     registry.break_after(100_000);
@@ -142,4 +145,9 @@ fn without_skopeo_it_is_said_how_to_get_it() {
     // A skopeo that does not run is none.
     program(&path.join("skopeo"), "exit 1");
     case.run("image push localhost:1/tiny:v1").code(5);
+}
+
+/// Whether a build could replace the image now.
+fn is_free(case: &Case) -> bool {
+    std::fs::File::open(layout(case).with_extension("lock")).unwrap().try_lock().is_ok()
 }

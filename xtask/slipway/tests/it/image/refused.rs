@@ -39,6 +39,38 @@ fn a_program_that_names_a_folder_of_this_machine_is_refused() {
 }
 
 #[test]
+fn a_package_outside_the_repository_is_refused() {
+    let case = Case::with_service();
+    let manifest = std::fs::read_to_string(case.root().join("Cargo.toml")).unwrap();
+    let lock = std::fs::read_to_string(case.root().join("Cargo.lock")).unwrap();
+    let lock = lock.replace("version = \"0.1.0\"", "version = \"0.1.0\"\ndependencies = [\n \"common\",\n]");
+    let case = case
+        .file("Cargo.toml", format!("{manifest}\n[dependencies]\ncommon = {{ path = \"../common\" }}\n"))
+        .file("Cargo.lock", format!("{lock}\n[[package]]\nname = \"common\"\nversion = \"0.1.0\"\n"))
+        .file("src/main.rs", "fn main() { println!(\"{}\", common::place()) }")
+        .file("../common/Cargo.toml", "[package]\nname = \"common\"\nversion = \"0.1.0\"\n")
+        .file("../common/src/lib.rs", "pub fn place() -> &'static str { file!() }");
+    case.run("image build").code(1).says(&[
+        "error: the program names a folder of this machine",
+        "/common/src/lib.rs",
+        "a package lies outside the repository",
+        "next",
+    ]);
+}
+
+#[test]
+fn a_root_is_not_written_into_a_folder_with_anything_else_in_it() {
+    let case = Case::with_service().file("out/etc/hostname", "somebody's\n");
+    case.run("image build --rootfs out").code(2).says(&[
+        "error: ",
+        "is not empty",
+        "out/etc/hostname",
+        "next",
+    ]);
+    assert!(!case.root().join("out/tiny").exists() && !case.root().join("out/etc/passwd").exists());
+}
+
+#[test]
 fn what_could_not_run_alone_is_refused() {
     let script = |words: &str| format!("fn main() {{ println!(\"cargo:rustc-link-arg-bins={words}\") }}");
     let case = Case::with_service().file("src/main.rs", "fn main() {}");
@@ -113,7 +145,7 @@ fn has_target(target: &str) -> bool {
 
 #[test]
 fn a_wrong_bundle_of_certificates_has_its_place() {
-    let pem = "-----BEGIN CERTIFICATE-----\nTm90\n-----END CERTIFICATE-----\n";
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIABWxpbmtz\n-----END CERTIFICATE-----\n";
     let case = Case::with_service().file("xtask.toml", config("ca = \"rds\"\nca-file = \"app/rds.pem\""));
     case.run("image build").code(2).prints("").says(&["error: ", "xtask.toml:6:11", "app/rds.pem", "next"]);
     for (text, says) in [
@@ -125,7 +157,8 @@ fn a_wrong_bundle_of_certificates_has_its_place() {
             "private key",
         ),
         (format!("{pem}-----BEGIN CERTIFICATE-----\nAAAA").into(), "a certificate does not end"),
-        (pem.replace("Tm90", "T!").into(), "a certificate is not base64"),
+        (pem.replace("MIIA", "T!").into(), "a certificate is not base64"),
+        (pem.replace("bmtz", "").into(), "what it calls a certificate is none"),
     ] {
         std::fs::create_dir_all(case.root().join("app")).unwrap();
         std::fs::write(case.root().join("app/rds.pem"), text).unwrap();

@@ -35,6 +35,8 @@ const BUILDERS: [Builder; 2] = [
             ("CARGO_PROFILE_IMAGE_STRIP", "none"),
             ("CARGO_PROFILE_RELEASE_LTO", "fat"),
             ("CARGO_INCREMENTAL", "1"),
+            ("CARGO_BUILD_BUILD_DIR", "elsewhere"),
+            ("CPATH", "/usr/include"),
             ("SOURCE_DATE_EPOCH", "1700000000"),
         ],
         below: "a/deeper/place than/the other",

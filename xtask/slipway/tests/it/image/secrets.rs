@@ -115,7 +115,7 @@ fn what_is_not_searched_for_is_said() {
                 LOG_LEVEL = { about = \"x\", masked = false }\n[image]\nca-file = \"ca.pem\"\n";
     // What stands around a certificate does not get in.
     let pem = format!(
-        "# {}\n-----BEGIN CERTIFICATE-----\nTm90\n-----END CERTIFICATE-----\n{}\n",
+        "# {}\n-----BEGIN CERTIFICATE-----\nMIIABWxpbmtz\n-----END CERTIFICATE-----\n{}\n",
         VALUES[0].1, VALUES[1].1
     );
     let case = committed(
