@@ -56,6 +56,9 @@ pub fn make(context: &Context, repository: &Repository, target: &str) -> Result<
         // Their names are part of the flags.
         launcher.read(cmd!(launcher.shell, "cargo fetch --locked"), Kind::Cargo)?;
     }
+    // What it leads to, if it is a link, has a name as well.
+    std::fs::create_dir_all(&folders.target)
+        .with_context(|| format!("cannot make {}", folders.target.display()))?;
     let names = folders.names();
     let (mut built, mut inputs) = compile(context, repository, &launcher, &folders)?;
     if folders.names() != names {
