@@ -45,16 +45,13 @@ pub struct Built {
 }
 
 /// A crate that cargo has built, or found fresh.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Unit {
     /// cargo's name of the package: where it is from, its name and its version.
-    #[serde(rename = "package_id")]
     pub id: String,
     /// The package's manifest.
-    #[serde(rename = "manifest_path")]
     pub manifest: PathBuf,
     /// What was built.
-    #[serde(rename = "filenames")]
     pub files: Vec<PathBuf>,
 }
 
@@ -81,8 +78,9 @@ enum Message {
         target: Target,
         executable: Option<PathBuf>,
         fresh: bool,
-        #[serde(flatten)]
-        unit: Unit,
+        package_id: String,
+        manifest_path: PathBuf,
+        filenames: Vec<PathBuf>,
     },
     #[serde(other)]
     Other,
@@ -205,10 +203,16 @@ impl Known {
                 None => self.diagnostics.push(line),
             },
             Said::Stdout(line) => {
-                if let Ok(Message::CompilerArtifact { target, executable, fresh, unit }) =
-                    serde_json::from_str(&line)
+                if let Ok(Message::CompilerArtifact {
+                    target,
+                    executable,
+                    fresh,
+                    package_id: id,
+                    manifest_path: manifest,
+                    filenames: files,
+                }) = serde_json::from_str(&line)
                 {
-                    self.units.push(unit);
+                    self.units.push(Unit { id, manifest, files });
                     self.crates += usize::from(!fresh);
                     if target.name == package && executable.is_some() {
                         self.binary = executable;

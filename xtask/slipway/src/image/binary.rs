@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use xshell::Cmd;
 
 use super::search::{Needle, search};
 use crate::failure::{Code, Failure};
-use anyhow::Result;
 
 /// What the names of this machine's folders become in the program. No absolute path is among them, so whatever looks
 /// like one of this machine's is one.

@@ -138,7 +138,10 @@ impl Store {
         }
         let wanted = blobs.iter().map(|(blob, _)| blob.digest.replacen("sha256:", "", 1)).collect();
         sweep(&folder, &wanted).with_context(|| format!("cannot tidy {}", folder.display()))?;
-        let image = self.parse()?.context("the image that was just written is gone")?;
+        let image = match old {
+            Some(old) if !changed => old,
+            _ => self.parse()?.context("the image that was just written is gone")?,
+        };
         Ok((image, changed))
     }
 

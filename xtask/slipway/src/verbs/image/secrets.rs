@@ -7,7 +7,7 @@ use crate::failure::{Code, Failure};
 use crate::image::{Image, Needle, search};
 use crate::secrets::{is_searchable, spellings};
 
-/// The shortest part of an address that is taken for a password.
+/// What follows a name whose value is an address, for the password in it.
 const PASSWORD: &str = "its password";
 
 /// Searches every blob for the values that declared names have in this environment, in each way that a file could
