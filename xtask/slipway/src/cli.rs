@@ -8,7 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Color;
-use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, image, sync_actions, test};
+use crate::secrets::VALUES_VERB;
+use crate::verbs::{ci, cluster, db, dev, doctor, exec, help, image, secrets, sync_actions, test};
 use crate::workspace::Env;
 
 /// Slipway's verbs.
@@ -20,7 +21,9 @@ pub enum Verb {
     Test(test::Args),
     /// Its database: url, psql, status, migrate, new, reset, dump, restore …
     Db(db::Args),
-    /// What CI runs: fmt, lint, test, actions, image
+    /// Run a program with its secrets; check the names, scan for leaks
+    Secrets(secrets::Args),
+    /// What CI runs: fmt, lint, test, actions, secrets, image
     Ci(ci::Args),
     /// Its image: build, load, inspect, verify, push; the same bytes anywhere
     Image(image::Args),
@@ -45,6 +48,7 @@ impl Verb {
             Verb::Dev(args) => dev::run(context, &args),
             Verb::Test(args) => test::run(context, &args),
             Verb::Db(args) => db::run(context, args),
+            Verb::Secrets(args) => secrets::run(context, &args),
             Verb::Image(args) => image::run(context, &args),
             Verb::Ci(args) => ci::run(context, &args),
             Verb::SyncActions(args) => sync_actions::run(context, &args),
@@ -104,6 +108,10 @@ pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) ->
     // A child waits behind this one; the whole command line would cost it milliseconds.
     if env.args.get(1).is_some_and(|verb| verb == crate::process::EXEC_VERB) {
         return exec::run_at_once(&env);
+    }
+    // Doppler and whoever waits for the values wait behind this one.
+    if env.args.get(1).is_some_and(|verb| verb == VALUES_VERB) {
+        return secrets::values_at_once(&env);
     }
     let parsed = help::shape(Cli::<V>::command(), &env).try_get_matches_from(env.args.iter());
     let cli = match parsed.and_then(|matches| Cli::<V>::from_arg_matches(&matches)) {

@@ -17,9 +17,11 @@ use crate::workspace::CONFIG_FILE;
 
 mod actions;
 mod image;
+mod secrets;
 
 pub use actions::{Actions, Asked, Source, read_source};
 pub use image::{Image, Roots, TARGETS};
+pub use secrets::{Environment, Secrets};
 
 /// All that the tool knows of a repository.
 #[derive(Debug, Deserialize)]
@@ -140,33 +142,6 @@ impl Default for Dev {
     }
 }
 
-/// `[secrets]`: which names the service is given. Values are never here, but for development defaults.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Secrets {
-    /// Environment variables by name.
-    pub names: BTreeMap<String, Spanned<SecretName>>,
-}
-
-/// One declared name.
-#[derive(Debug, Deserialize)]
-pub struct SecretName {
-    /// What it is for.
-    pub about: String,
-    /// The value that development and tests use.
-    pub dev: Option<String>,
-    /// Set by the tool itself, from the local cluster: never fetched, no default.
-    #[serde(default)]
-    pub provided: bool,
-    /// Whether its value is hidden in output.
-    #[serde(default = "default_masked")]
-    pub masked: bool,
-}
-
-fn default_masked() -> bool {
-    true
-}
-
 /// The known keys of each table. `*` stands for names that the repository chooses.
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["service", "postgres", "dev", "secrets", "actions", "image"]),
@@ -177,9 +152,9 @@ const KEYS: &[(&str, &[&str])] = &[
     ("postgres.download", &["url", "version"]),
     ("dev", &["demo-data", "processes", "watch"]),
     ("dev.processes", &["*"]),
-    ("secrets", &["names"]),
+    ("secrets", &["project", "accepted", "names"]),
     ("secrets.names", &["*"]),
-    ("secrets.names.*", &["about", "dev", "provided", "masked"]),
+    ("secrets.names.*", &["about", "in", "dev", "provided", "masked"]),
 ];
 
 /// PostgreSQL's 63 bytes, less the longest ending of ours: `.migrated-` and 16 digits.
@@ -265,9 +240,7 @@ impl Config {
             actions.check(text)?;
         }
         self.image.check(text)?;
-        for (name, declared) in &self.secrets.names {
-            check_name(text, name, declared)?;
-        }
+        self.secrets.check(text)?;
         for (name, command) in &self.dev.processes {
             if command.get_ref().trim().is_empty() {
                 let what = format!("the process `{name}` has no command");
@@ -338,21 +311,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn check_name(text: &str, name: &str, declared: &Spanned<SecretName>) -> Result<()> {
-    let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(upper) {
-        let what = format!("`{name}` is not the name of an environment variable");
-        return Err(wrong(text, declared.span(), &what)
-            .next("upper-case letters, digits and _, a letter first")
-            .into());
-    }
-    if declared.get_ref().provided && declared.get_ref().dev.is_some() {
-        let what = format!("{name} is provided by this tool and cannot have a `dev` value");
-        return Err(wrong(text, declared.span(), &what).next("remove `dev`, or `provided`").into());
-    }
-    Ok(())
 }
 
 /// Refuses a key that nothing reads: a typing error there would otherwise be silent.

@@ -8,7 +8,7 @@
 //! ```text
 //! verbs    cli context verbs/                       arguments, the terminal, orchestration
 //! engines  postgres/ download/ packages/ cargo/     know nothing of clap, of the terminal, of each other
-//!          reload/ migrations/ secrets/ actions/ image/
+//!          reload/ migrations/ secrets/ scan/ actions/ image/
 //! ground   workspace config process files net output failure
 //! ```
 
@@ -28,6 +28,7 @@ mod packages;
 mod postgres;
 mod process;
 mod reload;
+mod scan;
 mod secrets;
 mod verbs;
 mod workspace;

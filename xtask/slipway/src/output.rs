@@ -284,6 +284,14 @@ pub fn lost(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }
 
+/// Values for the process that started this one, on stdout. Whether it got them.
+pub fn hand_over(text: &str) -> std::process::ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(_) => std::process::ExitCode::FAILURE,
+    }
+}
+
 /// A duration as people read it: `0.8s`, `48.2s`, `2m 05s`.
 pub fn seconds(took: Duration) -> String {
     let seconds = took.as_secs_f64();

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
-use xshell::{Cmd, Shell};
+use xshell::Shell;
 
 use crate::failure::{Code, Failure};
 use crate::output::Progress;
@@ -22,12 +22,14 @@ mod captured;
 mod kind;
 mod leash;
 mod lines;
+mod place;
 mod short;
 
 pub use captured::{Captured, Said};
-pub use kind::Kind;
+pub use kind::{Kind, is_kept};
 pub use leash::{exec_in_group, exec_on_leash};
 pub use lines::{Heard, Line, Lines};
+pub use place::runnable;
 pub use short::Answer;
 
 /// The hidden verb that every leashed child goes through.
@@ -68,13 +70,14 @@ pub struct Start<'a> {
     account: Option<Account>,
     masked: &'a [String],
     streams: [Stdio; 3],
+    with_us: bool,
 }
 
 impl<'a> Start<'a> {
     /// A child with stdin from /dev/null, writing where we write.
-    pub fn new(command: Cmd<'_>, kind: Kind, leash: Leash) -> Self {
+    pub fn new(command: impl Into<Command>, kind: Kind, leash: Leash) -> Self {
         let streams = [Stdio::null(), Stdio::inherit(), Stdio::inherit()];
-        Start { command: command.into(), kind, leash, account: None, masked: &[], streams }
+        Start { command: command.into(), kind, leash, account: None, masked: &[], streams, with_us: false }
     }
 
     /// Runs as another account; only root may ask for it.
@@ -86,6 +89,12 @@ impl<'a> Start<'a> {
     /// Variables whose values `-v` must not show.
     pub fn masked(mut self, names: &'a [String]) -> Self {
         self.masked = names;
+        self
+    }
+
+    /// Starts it in our own process group, so that it hears of the terminal what we hear.
+    fn with_us(mut self, with_us: bool) -> Self {
+        self.with_us = with_us;
         self
     }
 
@@ -125,6 +134,17 @@ impl<'a> Launcher<'a> {
 
     fn clean(&self, command: &mut Command, kind: Kind, masked: &[String]) {
         self.progress.command(&paste(command, masked));
+        if kind == Kind::Program {
+            // From nothing: whatever we do not know of stays out, names that are no text too.
+            let set: Vec<(OsString, OsString)> = command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+                .collect();
+            let kept = self.env.names().filter(|name| !kind.strips(name));
+            let kept = kept.filter_map(|name| Some((name, self.env.given_os(name)?)));
+            command.env_clear().envs(kept).envs(set);
+            return;
+        }
         let set: Vec<OsString> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for name in self.env.names().filter(|name| kind.strips(name)) {
             if !set.iter().any(|own| own == name) {
@@ -137,12 +157,20 @@ impl<'a> Launcher<'a> {
         }
     }
 
+    /// A path of this program that another process can start, too, while this one runs.
+    pub fn own_path(&self) -> std::path::PathBuf {
+        match self.env.exe.starts_with("/proc/self") {
+            true => format!("/proc/{}/exe", std::process::id()).into(),
+            false => self.env.exe.clone(),
+        }
+    }
+
     /// Starts a long-lived child in a process group of its own, on its leash.
     ///
     /// Call it from the main thread: the parent-death signal follows the thread that started the child.
     pub fn start(&self, start: Start<'_>) -> Result<Child> {
-        let Start { command: mut inner, kind, leash, account, masked, streams: [stdin, stdout, stderr] } =
-            start;
+        let Start { command: mut inner, kind, leash, account, masked, streams, with_us } = start;
+        let [stdin, stdout, stderr] = streams;
         self.clean(&mut inner, kind, masked);
         let mut command = self.own_program();
         command.arg(EXEC_VERB).arg(format!("--parent={}", std::process::id()));
@@ -151,6 +179,9 @@ impl<'a> Launcher<'a> {
             Leash::Group => command.arg("--group"),
         };
         command.arg("--").arg(inner.get_program()).args(inner.get_args());
+        if kind == Kind::Program {
+            command.env_clear();
+        }
         for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -163,7 +194,10 @@ impl<'a> Launcher<'a> {
         if let Some(Account { uid, gid }) = account {
             command.uid(uid).gid(gid);
         }
-        command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
+        if !with_us {
+            command.process_group(0);
+        }
         #[expect(clippy::disallowed_methods, reason = "this is the place")]
         let child = command.spawn().with_context(|| format!("cannot start {}", name(&inner)))?;
         Ok(Child { child, name: name(&inner) })
@@ -236,6 +270,13 @@ impl Child {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             // It cannot be reaped between the check and here by anybody but us.
             let _ = rustix::process::kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    /// Kills it, and what it has started in its process group, unless it has ended.
+    fn kill_group(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = rustix::process::kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         }
     }
 

@@ -24,17 +24,21 @@ pub const MIGRATIONS: &str = "app/migrations";
 
 /// What the process was given, taken once in `main` and handed down: nothing else reads the environment.
 pub struct Env {
-    vars: HashMap<String, String>,
+    vars: HashMap<String, OsString>,
     /// The command line, the program first.
     pub args: Vec<OsString>,
     /// The folder the command was typed in.
     pub cwd: PathBuf,
     /// This program, in a form that a child can start even where it may not read the path (see process.rs).
     pub exe: PathBuf,
+    /// The process that started this one.
+    pub parent: u32,
     /// The effective user id.
     pub uid: u32,
     /// Whether stdin is a terminal.
     pub stdin_terminal: bool,
+    /// Whether stdout is a terminal.
+    pub stdout_terminal: bool,
     /// Whether stderr is a terminal.
     pub stderr_terminal: bool,
     /// `ID` and `ID_LIKE` of /etc/os-release, or `macos`: which package manager to name.
@@ -52,13 +56,15 @@ impl Env {
         };
         Ok(Env {
             vars: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
             args: std::env::args_os().collect(),
             cwd: std::env::current_dir().context("the current folder is gone")?,
             exe,
+            parent: rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()),
             uid: rustix::process::geteuid().as_raw(),
             stdin_terminal: std::io::stdin().is_terminal(),
+            stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),
             system: system(),
         })
@@ -72,7 +78,17 @@ impl Env {
 
     /// A variable that is set and not empty.
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set, be it empty.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.given_os(name)?.to_str()
+    }
+
+    /// The same, be it no text.
+    pub fn given_os(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(name).map(OsString::as_os_str)
     }
 
     /// Whether `name` is set, be it empty: the convention of `NO_COLOR` and `CI`.

@@ -48,7 +48,7 @@ impl Run {
     pub fn start(launcher: &Launcher<'_>, binary: &Path, url: &str, folder: &Path) -> Result<Self> {
         files(folder)?;
         let command = cmd!(launcher.shell, "{binary} migrate --json").env("DATABASE_URL", url);
-        let start = Start::new(command, Kind::Tool, Leash::Signal(Signal::TERM));
+        let start = Start::new(command, Kind::Program, Leash::Signal(Signal::TERM));
         let child = launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?;
         Captured::new(child).map(Run)
     }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread::JoinHandle;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
@@ -11,7 +11,7 @@ use super::Child;
 /// A child that runs, with what it has said so far.
 pub struct Captured {
     child: Child,
-    stdout: Option<JoinHandle<String>>,
+    stdout: Receiver<String>,
     stderr: Receiver<String>,
     said: Vec<String>,
     /// How many lines of `said` were given out.
@@ -33,11 +33,12 @@ impl Captured {
     pub fn new(mut child: Child) -> Result<Self> {
         let mut stdout = child.stdout().context("no stdout to read")?;
         let stderr = child.stderr().context("no stderr to read")?;
-        let stdout = std::thread::spawn(move || {
+        let (whole, text) = channel();
+        std::thread::spawn(move || {
             let mut bytes = Vec::new();
             // What was read before an error is worth showing.
             let _ = stdout.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
+            let _ = whole.send(String::from_utf8_lossy(&bytes).into_owned());
         });
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -45,7 +46,7 @@ impl Captured {
                 let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
             }
         });
-        Ok(Captured { child, stdout: Some(stdout), stderr: lines, said: Vec::new(), told: 0 })
+        Ok(Captured { child, stdout: text, stderr: lines, said: Vec::new(), told: 0 })
     }
 
     /// The lines that it wrote on stderr since the last call.
@@ -59,9 +60,30 @@ impl Captured {
     /// How it ended, once it has. The first time only.
     pub fn poll(&mut self) -> Result<Option<Said>> {
         let Some(code) = self.child.ended()? else { return Ok(None) };
-        let Some(stdout) = self.stdout.take() else { return Ok(None) };
+        let Ok(stdout) = self.stdout.recv() else { return Ok(None) };
+        Ok(Some(self.said(code, stdout)))
+    }
+
+    fn said(&mut self, code: u8, stdout: String) -> Said {
         self.said.extend(self.stderr.iter());
-        Ok(Some(Said { code, stdout: stdout.join().unwrap_or_default(), stderr: self.said.join("\n") }))
+        Said { code, stdout, stderr: self.said.join("\n") }
+    }
+
+    /// Waits for its end until `deadline`; a child that takes longer is killed, with what it has started. Something
+    /// that it leaves behind and that holds its stderr is waited for no longer than that.
+    pub fn within(mut self, deadline: Instant) -> Result<Option<Said>> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Ok(stdout) = self.stdout.recv_timeout(left())
+            && let Some(code) = self.child.wait_for(left())?
+        {
+            while let Ok(line) = self.stderr.recv_timeout(left()) {
+                self.said.push(line);
+            }
+            return Ok(Some(Said { code, stdout, stderr: self.said.join("\n") }));
+        }
+        self.child.kill_group();
+        self.child.wait()?;
+        Ok(None)
     }
 
     /// The child, to end it.

@@ -42,8 +42,6 @@ pub struct Generation<'a> {
     pub values: &'a BTreeMap<String, String>,
     /// Names whose values are never shown.
     pub masked: &'a [String],
-    /// All declared names: what the user's shell has under them does not reach the service.
-    pub declared: Vec<String>,
 }
 
 /// A service that runs.
@@ -56,19 +54,14 @@ pub struct Service {
 impl Service {
     /// Starts a generation.
     pub fn start(launcher: &Launcher<'_>, generation: Generation<'_>) -> Result<Self> {
-        let Generation { binary, listener, admin, problem, database_url, values, masked, declared } =
-            generation;
-        let mut command = cmd!(launcher.shell, "{binary} serve --listen fd:0");
-        for name in &declared {
-            command = command.env_remove(name);
-        }
-        let command = command
+        let Generation { binary, listener, admin, problem, database_url, values, masked } = generation;
+        let command = cmd!(launcher.shell, "{binary} serve --listen fd:0")
             .envs(values)
             .env("DATABASE_URL", database_url)
             .env("ADMIN_LISTEN", format!("unix:{}", admin.display()))
             .env("DEV_PROBLEM", problem);
         let socket = listener.try_clone().context("cannot duplicate the listening socket")?;
-        let start = Start::new(command, Kind::Tool, Leash::Signal(Signal::TERM))
+        let start = Start::new(command, Kind::Program, Leash::Signal(Signal::TERM))
             .masked(masked)
             .stdin(std::os::fd::OwnedFd::from(socket))
             .outputs(Stdio::piped(), Stdio::piped());

@@ -1,5 +1,5 @@
 //! The forms in which a secret's value can be in a file or in a line of output: as it is, and as programs
-//! write it into other texts. What is wrapped into lines, compressed or encrypted is none of them.
+//! write it into other texts. What is compressed, encrypted, or encoded with other text and wrapped is none of them.
 
 use std::fmt::Write as _;
 
@@ -49,6 +49,9 @@ const LEFT: &[&str] = &[
     "!$&'()*+,%",
 ];
 
+/// How many characters of base64 the usual programs write into a line: coreutils and MIME, OpenSSL and PEM.
+const WRAPPED: [usize; 2] = [76, 64];
+
 /// Whether it makes sense to search for a value: one that is short or an everyday word would be found where
 /// nobody has put it. Who searches says which values it has left out.
 pub fn is_searchable(value: &str) -> bool {
@@ -90,6 +93,12 @@ pub fn spellings(value: &str) -> Vec<Vec<u8>> {
         add(base64(&STANDARD_NO_PAD, value.as_bytes(), offset));
         add(base64(&URL_SAFE_NO_PAD, value.as_bytes(), offset));
     }
+    // Encoded by itself, into lines.
+    let lines = base64(&STANDARD_NO_PAD, value.as_bytes(), 0);
+    for width in WRAPPED.into_iter().filter(|width| lines.len() > *width) {
+        let lines = lines.as_bytes().chunks(width).filter(|line| line.len() >= SHORTEST);
+        lines.for_each(|line| add(String::from_utf8_lossy(line).into_owned()));
+    }
     // As serde_json and JavaScript write it, Go, Python, and PHP, which has the slash escaped too.
     let html = |c: char| "<>&\u{2028}\u{2029}".contains(c);
     add(json(value, |_| false));
@@ -101,25 +110,24 @@ pub fn spellings(value: &str) -> Vec<Vec<u8>> {
 }
 
 fn hex(bytes: &[u8], upper: bool) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        digits(&mut text, *byte, upper);
-        text
-    })
+    bytes.iter().flat_map(|byte| digits(*byte, upper)).collect()
 }
 
-fn digits(text: &mut String, byte: u8, upper: bool) {
-    // Writing to a string cannot fail.
-    let _ = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
+fn digits(byte: u8, upper: bool) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|half| {
+        let digit = char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
+        if upper { digit.to_ascii_uppercase() } else { digit }
+    })
 }
 
 /// Encodes all but letters, digits and what is in `left`.
 fn url(value: &str, left: &str, upper: bool) -> String {
-    value.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || left.bytes().any(|other| other == byte) {
+    value.bytes().fold(String::with_capacity(value.len() * 3), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || left.as_bytes().contains(&byte) {
             text.push(char::from(byte));
         } else {
             text.push('%');
-            digits(&mut text, byte, upper);
+            text.extend(digits(byte, upper));
         }
         text
     })
@@ -158,30 +166,8 @@ fn json(value: &str, also: impl Fn(char) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::random::Random;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-
-    /// Numbers that are the same in every run.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, end: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 >> 11) as usize % end
-        }
-
-        fn bytes(&mut self, most: usize) -> Vec<u8> {
-            (0..self.below(most + 1)).map(|_| self.below(256) as u8).collect()
-        }
-
-        fn text(&mut self, least: usize, most: usize) -> String {
-            const SOME: &str = "abcXYZ0189-._~!$&'()*+,;=:@/?#[]%\"\\<> \n\t\u{1}\u{7f}éß€😀";
-            let some: Vec<char> = SOME.chars().collect();
-            let length = least + self.below(most - least + 1);
-            (0..length).map(|_| some[self.below(some.len())]).collect()
-        }
-    }
 
     fn is_found(forms: &[Vec<u8>], within: &[u8]) -> bool {
         forms.iter().any(|form| within.windows(form.len()).any(|window| window == form))

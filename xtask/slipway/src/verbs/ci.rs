@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use xshell::cmd;
 
+use super::secrets::scan;
 use super::{image, sync_actions, test};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -33,12 +34,14 @@ enum Step {
     Test,
     /// The shared workflows are as locked
     Actions,
+    /// No secret is in a file, here or in the history
+    Secrets,
     /// The image can be built
     Image,
 }
 
 impl Step {
-    const ALL: [Step; 5] = [Step::Fmt, Step::Lint, Step::Test, Step::Actions, Step::Image];
+    const ALL: [Step; 6] = [Step::Fmt, Step::Lint, Step::Test, Step::Actions, Step::Secrets, Step::Image];
 
     fn name(self) -> &'static str {
         match self {
@@ -46,6 +49,7 @@ impl Step {
             Step::Lint => "lint",
             Step::Test => "test",
             Step::Actions => "actions",
+            Step::Secrets => "secrets",
             Step::Image => "image",
         }
     }
@@ -62,6 +66,9 @@ impl Step {
             }),
             Step::Actions => {
                 sync_actions::step(context, &mut |file, message| report.error(file, "1", "1", message))
+            }
+            Step::Secrets => {
+                scan::step(context, &mut |file, line, message| report.error(file, line, "1", message))
             }
             Step::Image => image::step(context),
         }

@@ -19,7 +19,7 @@ pub struct Args {
 /// Verbs by group. A verb that is in no group belongs to the repository; tests hold that each of ours is in
 /// exactly one.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Daily", &["dev", "test", "db"]),
+    ("Daily", &["dev", "test", "db", "secrets"]),
     ("Ship", &["ci", "image"]),
     ("Platform", &["sync-actions"]),
     ("Once", &["doctor", "help"]),
@@ -81,6 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         for (code, meaning) in Code::TABLE {
             context.screen.data(&format!("{code:>4}  {meaning}"));
         }
+        context.screen.line(
+            "`secrets run` ends as its program does: 127 not found, 126 not executable, 128+n signal n",
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let mut command = shape((context.command)(), &context.env);

@@ -8,5 +8,6 @@ pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod help;
 pub(crate) mod image;
+pub(crate) mod secrets;
 pub(crate) mod sync_actions;
 pub(crate) mod test;

@@ -139,9 +139,24 @@ impl Case {
             .current_dir(self.root().join(&self.below))
             .stdin(Stdio::null());
         // What the runner of these tests was given must not reach the case.
-        for name in
-            ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR_FORCE", "DATABASE_URL"]
-        {
+        for name in [
+            "CI",
+            "GITHUB_ACTIONS",
+            "GITHUB_STEP_SUMMARY",
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+            "DATABASE_URL",
+            "DRAIN_DELAY",
+            "EDIT_TOKEN",
+            "LOG_FORMAT",
+            "LOG_LEVEL",
+            "DOPPLER_TOKEN",
+            "DOPPLER_PROJECT",
+            "DOPPLER_CONFIG",
+            "DOPPLER_CONFIG_DIR",
+            "DOPPLER_ENVIRONMENT",
+            "DOPPLER_API_HOST",
+        ] {
             command.env_remove(name);
         }
         // Template clusters are shared by all cases, and survive the run as every cache does.

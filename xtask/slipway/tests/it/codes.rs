@@ -45,6 +45,8 @@ fn every_verb_has_help_with_an_example() {
         "db start",
         "db stop",
         "db upgrade-server",
+        "secrets",
+        "secrets scan",
         "image",
         "image build",
         "image load",

@@ -108,9 +108,12 @@ fn processes_run_beside_the_service_and_end_with_it() {
     nothing_left(&[case.root()]);
 }
 
+/// What is declared and not masked can be set from the shell.
+const SLOW: &str = "[secrets.names]\nTINY_IS_SLOW = { about = \"\", masked = false }\n";
+
 #[test]
 fn a_service_that_never_gets_ready_is_heard_and_can_be_stopped() {
-    let case = Case::with_service().file("xtask.toml", config("")).env("TINY_IS_SLOW", 1);
+    let case = Case::with_service().file("xtask.toml", config(SLOW)).env("TINY_IS_SLOW", 1);
     let mut dev = case.start("dev");
     dev.until("listening on 127.0.0.1");
     // Who opens the page in the meantime is told as well.

@@ -17,6 +17,7 @@ const ENGINES: &[&str] = &[
     "reload",
     "migrations",
     "secrets",
+    "scan",
     "actions",
     "image",
     "infra",

@@ -24,8 +24,8 @@ use crate::output::seconds;
 use crate::postgres::Cluster;
 use crate::process::{Child, Launcher};
 use crate::reload::{Page, Problem, Retired, Service, Watch};
-use crate::secrets::Values;
 use crate::verbs::db;
+use crate::verbs::secrets::Given;
 use crate::workspace::CONFIG_FILE;
 
 /// The pause between two looks at a step that goes on.
@@ -77,7 +77,7 @@ pub struct Cycle<'a> {
     repository: Repository,
     cluster: Cluster,
     port: Port,
-    values: Values,
+    given: Given,
     watch: Watch,
     problem: Problem,
     step: Step,
@@ -119,16 +119,17 @@ impl<'a> Cycle<'a> {
         repository: Repository,
         cluster: Cluster,
         port: Port,
-        values: Values,
+        given: Given,
         watch: Watch,
         problem: Problem,
-    ) -> Self {
-        Cycle {
+    ) -> Result<Self> {
+        parts.events.hide(given.mask()?);
+        Ok(Cycle {
             parts,
             repository,
             cluster,
             port,
-            values,
+            given,
             watch,
             problem,
             step: Step::Idle,
@@ -149,7 +150,7 @@ impl<'a> Cycle<'a> {
             config_trouble: None,
             last_lines: HashMap::new(),
             browser: None,
-        }
+        })
     }
 
     fn say(&self, source: &str, text: &str) {
@@ -249,7 +250,7 @@ impl<'a> Cycle<'a> {
             self.say("build", &format!("✓ {}", seconds(built.took)));
         } else {
             db::report_build(self.parts.context, &built);
-            self.parts.shown.secrets(&self.values);
+            self.parts.shown.secrets(&self.given);
         }
         let same =
             |serving: &Serving| serving.binary == built.binary && serving.stamp == stamp(&built.binary);

@@ -15,6 +15,7 @@ use super::keys::{self, Key};
 use crate::output::Screen;
 use crate::postgres::{Cluster, Folder};
 use crate::process::{Heard, Kind, Launcher, Line, Lines};
+use crate::secrets::Mask;
 use crate::workspace::Env;
 
 /// How long the last words of a program that ended may take to arrive.
@@ -43,6 +44,8 @@ pub struct Events {
     /// Whose streams were closed: twice, once all is heard.
     closed: RefCell<Vec<u32>>,
     stopping: Arc<AtomicBool>,
+    /// What programs print and nobody is to read.
+    mask: RefCell<Mask>,
     /// Seconds that local time is ahead of UTC.
     offset: i64,
 }
@@ -76,8 +79,13 @@ impl Events {
             Heard::Line(line) => Event::Line(line),
             Heard::Closed(pid) => Event::Closed(pid),
         });
-        let (closed, offset) = (RefCell::default(), offset(launcher));
-        Ok(Events { lines, sender, receiver, closed, stopping, offset })
+        let (closed, mask, offset) = (RefCell::default(), RefCell::default(), offset(launcher));
+        Ok(Events { lines, sender, receiver, closed, stopping, mask, offset })
+    }
+
+    /// From here on what `mask` hides is hidden in every line of a program.
+    pub fn hide(&self, mask: Mask) {
+        *self.mask.borrow_mut() = mask;
     }
 
     /// From here on, once: says when the server of `folder` has ended.
@@ -92,9 +100,11 @@ impl Events {
 
     /// The next event, if one comes in time.
     pub fn within(&self, limit: Duration) -> Option<Event> {
-        let event = self.receiver.recv_timeout(limit).ok();
-        if let Some(Event::Closed(pid)) = event {
-            self.closed.borrow_mut().push(pid);
+        let mut event = self.receiver.recv_timeout(limit).ok();
+        match &mut event {
+            Some(Event::Closed(pid)) => self.closed.borrow_mut().push(*pid),
+            Some(Event::Line(line)) => line.text = self.mask.borrow().text(&line.text).into_owned(),
+            _ => {}
         }
         event
     }

@@ -29,13 +29,13 @@ use self::events::{Event, Events};
 use self::keys::Key;
 use self::processes::Processes;
 use self::shown::Shown;
-use super::db;
+use super::{db, secrets};
 use crate::cargo::Build;
+use crate::config::Environment;
 use crate::context::Context;
 use crate::output::seconds;
 use crate::postgres::{Cluster, Left};
 use crate::reload::{Problem, clear_stale};
-use crate::secrets;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask dev\n\n\
@@ -44,31 +44,36 @@ use crate::secrets;
     ready. What does not build or start is shown here and on the page.\n\n\
     In a terminal: r rebuild, m migrate, o open, q quit, then enter.\n\
     Ctrl-C stops the service, and PostgreSQL with its last user; the data stay.")]
-pub struct Args {}
+pub struct Args {
+    /// Do not ask Doppler: the development defaults
+    #[arg(long)]
+    local: bool,
+}
 
-pub fn run(context: &Context, _: &Args) -> Result<ExitCode> {
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let repository = context.repository()?;
     let launcher = context.launcher(&repository.workspace.root)?;
     let shown = Shown::new(context, &repository);
     // Before cargo reads the files: what is saved while it works is built afterwards.
     let watch = cycle::watch(&repository, &launcher);
-    // cargo works while the server starts.
+    let asking = secrets::ask(context, &repository, &launcher, Environment::Dev, args.local)?;
+    // cargo works while the server starts, and while Doppler is asked.
     let build = Build::start(&launcher, repository.name(), context.screen.color())?;
+    // Its time is counted: before a server that may have to be downloaded first.
+    let given = asking.finish(context, &repository, &launcher)?;
     let cluster = db::open(context, &repository, &launcher)?;
     shown.postgres(&repository, &cluster, started.elapsed());
     clear_stale(&repository.workspace.short);
     let problem = Problem::new(&repository.workspace.short);
     let built = build.finish(&launcher);
 
-    let values =
-        secrets::development(&repository.config.secrets, |name| context.env.var(name).map(str::to_owned));
     let port = port::claim(context, *repository.config.service.port.get_ref(), &repository.workspace.root)?;
     let events = Events::listen(&context.env, &launcher)?;
     events.watch(cluster.folder().clone());
     let mut processes = Processes::start(&repository, &launcher, &events)?;
     let parts = Parts { context, launcher: &launcher, events: &events, shown: &shown, started };
-    let mut cycle = Cycle::new(parts, repository, cluster, port, values, watch, problem);
+    let mut cycle = Cycle::new(parts, repository, cluster, port, given, watch, problem)?;
     cycle.built(built)?;
     loop {
         cycle.turn()?;

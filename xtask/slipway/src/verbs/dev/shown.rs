@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::keys;
 use super::port::Port;
 use crate::context::{Context, Repository};
-use crate::output::{count, seconds};
+use crate::output::seconds;
 use crate::postgres::Cluster;
-use crate::secrets::Values;
+use crate::verbs::secrets::Given;
 
 pub struct Shown<'a> {
     context: &'a Context,
@@ -45,19 +45,16 @@ impl<'a> Shown<'a> {
         self.context.screen.done("postgres", &format!("{} from {home}{prd}", server.version), Some(took));
     }
 
-    pub fn secrets(&self, values: &Values) {
+    pub fn secrets(&self, given: &Given) {
         let screen = &self.context.screen;
         if self.first {
-            screen.done("secrets", &defaults(values.values.len()), None);
+            screen.done("secrets", &given.said(), None);
         }
-        if !values.missing.is_empty() {
-            let names = values.missing.join(", ");
-            screen.note(&format!("no development value in xtask.toml [secrets.names]: {names}"));
+        if let Some(lack) = given.lack() {
+            screen.note(&lack);
         }
-        let unused = values.masked.iter().filter(|name| self.context.env.var(name).is_some());
-        let unused: Vec<&str> = unused.map(String::as_str).collect();
-        if !unused.is_empty() {
-            screen.note(&format!("not taken from your shell, because masked: {}", unused.join(", ")));
+        if let Some(unused) = given.unused(self.context) {
+            screen.note(&unused);
         }
     }
 
@@ -73,7 +70,7 @@ impl<'a> Shown<'a> {
         repository: &Repository,
         cluster: &Cluster,
         port: &Port,
-        values: usize,
+        given: &Given,
         took: Duration,
     ) {
         let screen = &self.context.screen;
@@ -82,8 +79,8 @@ impl<'a> Shown<'a> {
             screen.line("");
         } else {
             let version = cluster.folder().server().map_or_else(|| "?".to_owned(), |server| server.version);
-            let (name, took) = (repository.name(), seconds(took));
-            screen.headline(&format!("{name} · postgres {version} · {} · ready in {took}", defaults(values)));
+            let (name, took, values) = (repository.name(), seconds(took), given.said());
+            screen.headline(&format!("{name} · postgres {version} · {values} · ready in {took}"));
         }
         if let Some(note) = &port.note {
             screen.note(note);
@@ -107,8 +104,4 @@ impl<'a> Shown<'a> {
             screen.line(&format!("  {}", keys::HELP));
         }
     }
-}
-
-fn defaults(number: usize) -> String {
-    format!("{} from xtask.toml", count(number, "development default"))
 }

@@ -90,6 +90,14 @@ const TOOLS: &[Tool] = &[
         get: Get::Package(["skopeo"; 6]),
     },
     Tool {
+        name: "doppler",
+        program: "doppler",
+        required: false,
+        verbs: &["secrets"],
+        about: "secrets; dev and test have defaults",
+        get: Get::Text("https://docs.doppler.com/docs/install-cli, then: doppler login"),
+    },
+    Tool {
         name: "docker",
         program: "docker",
         required: false,

@@ -1,40 +1,52 @@
 //! Before an image leaves: the values of declared secrets must not be in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::Result;
 
+use crate::config::Environment;
 use crate::context::{Context, Repository};
 use crate::failure::{Code, Failure};
 use crate::image::{Image, Needle, search};
 use crate::secrets::{is_searchable, spellings};
+use crate::verbs::secrets::ask;
+
+/// The values of each name.
+type Known<'a> = BTreeMap<&'a str, BTreeSet<String>>;
 
 /// What follows a name whose value is an address, for the password in it.
 const PASSWORD: &str = "its password";
 
-/// Searches every blob for the values that declared names have in this environment, in each way that a file could
-/// spell them. Names and places are told, never values.
+/// Searches every blob for the values of declared names, in each way that a file could spell them. Names and places
+/// are told, never values.
 ///
 /// # Errors
 /// One was found.
 pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Result<()> {
+    let (values, asked) = values(context, repository)?;
     let declared = repository.config.secrets.names.iter().filter(|(_, declared)| declared.get_ref().masked);
     let (mut needles, mut short, mut unset) = (Vec::new(), Vec::new(), Vec::new());
     for (name, _) in declared {
-        let Some(value) = context.env.var(name) else {
+        let Some(values) = values.get(name.as_str()) else {
             unset.push(name.as_str());
             continue;
         };
-        let mut parts = vec![(name.clone(), vec![value.to_owned()])];
-        if let Some(password) = password(value) {
-            // As it stands in the address, and as it is.
-            parts.push((format!("{name} ({PASSWORD})"), vec![password.to_owned(), decoded(password)]));
+        let mut parts = vec![(name.clone(), values.iter().cloned().collect::<Vec<_>>())];
+        let passwords = values.iter().filter_map(|value| password(value));
+        // As it stands in the address, and as it is.
+        let passwords: Vec<String> =
+            passwords.flat_map(|password| [password.to_owned(), decoded(password)]).collect();
+        if !passwords.is_empty() {
+            parts.push((format!("{name} ({PASSWORD})"), passwords));
         }
         for (name, values) in parts {
-            match values.iter().all(|value| is_searchable(value)) {
-                true => {
-                    let spellings = values.iter().flat_map(|value| spellings(value)).collect();
-                    needles.push(Needle { name, spellings });
-                }
-                false => short.push(name),
+            let (values, others): (Vec<_>, Vec<_>) = values.iter().partition(|value| is_searchable(value));
+            if !others.is_empty() {
+                short.push(name.clone());
+            }
+            if !values.is_empty() {
+                let spellings = values.iter().flat_map(|value| spellings(value)).collect();
+                needles.push(Needle { name, spellings });
             }
         }
     }
@@ -59,7 +71,12 @@ pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Resu
     let names: Vec<&str> = needles.iter().map(|needle| needle.name.as_str()).collect();
     match names.is_empty() {
         true => context.screen.absent("secrets", "none of the declared names has a value here to search for"),
-        false => context.screen.done("secrets", &format!("{}: not in the image", names.join(", ")), None),
+        false => {
+            let of =
+                if asked.is_empty() { String::new() } else { format!("; Doppler's {}", asked.join(", ")) };
+            let fact = format!("{}: not in the image{of}", names.join(", "));
+            context.screen.done("secrets", &fact, None);
+        }
     }
     if !short.is_empty() {
         context.screen.note(&format!("too short to be searched for: {}", short.join(", ")));
@@ -68,6 +85,43 @@ pub fn refuse(context: &Context, repository: &Repository, image: &Image) -> Resu
         context.screen.note(&format!("no value here to search for: {}", unset.join(", ")));
     }
     Ok(())
+}
+
+/// The values of each name: those of this environment, and Doppler's of each config that it gives to whoever pushes.
+/// Those are given too.
+fn values<'a>(context: &Context, repository: &'a Repository) -> Result<(Known<'a>, Vec<&'static str>)> {
+    let names = repository.config.secrets.names.keys();
+    let mut found = Known::new();
+    for name in names {
+        if let Some(value) = context.env.var(name) {
+            found.entry(name).or_default().insert(value.to_owned());
+        }
+    }
+    let launcher = context.launcher(&repository.workspace.root)?;
+    let ask = |environment: &Environment| ask(context, repository, &launcher, *environment, false);
+    let asked = Environment::ALL.iter().map(ask).collect::<Result<Vec<_>>>()?;
+    let (mut answered, mut refused) = (Vec::new(), Vec::new());
+    for (environment, asking) in Environment::ALL.into_iter().zip(asked) {
+        // Few may read all of them.
+        let values = match asking.fetched(&launcher)? {
+            Some(Ok(values)) => values,
+            Some(Err(outcome)) => {
+                refused.push(format!("{environment} ({})", outcome.name()));
+                continue;
+            }
+            None => continue,
+        };
+        answered.push(environment.name());
+        for (name, _) in repository.config.secrets.within(environment) {
+            if let Some(value) = values.get(name) {
+                found.entry(name).or_default().insert(value.clone());
+            }
+        }
+    }
+    if !refused.is_empty() {
+        context.screen.note(&format!("Doppler's values are not searched for: {}", refused.join(", ")));
+    }
+    Ok((found, answered))
 }
 
 /// The password in an address: before the host, or a parameter.

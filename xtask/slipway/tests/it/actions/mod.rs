@@ -10,6 +10,6 @@ mod meanwhile;
 mod private;
 mod random;
 mod session;
-mod source;
+pub mod source;
 mod standing;
 mod versions;

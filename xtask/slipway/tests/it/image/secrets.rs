@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::{committed, has_skopeo};
 use crate::case::{CONFIG, Case, Ran};
+use crate::doppler::Doppler;
 use crate::registry::{Registry, is_installed};
 
 /// Each has what its forms differ in.
@@ -127,6 +128,31 @@ fn what_is_not_searched_for_is_said() {
         "too short to be searched for: SHORT_KEY",
         "no value here to search for: UNSET_KEY",
     ]);
+}
+
+#[test]
+fn dopplers_values_are_searched_for_too() {
+    let Some(registry) = Registry::start().filter(|_| has_skopeo()) else { return };
+    let name = format!("{}/tiny:v1", registry.address());
+    let api = Doppler::start()
+        .config("links", "dev", &[("API_KEY", "key-of-dev-44c1")])
+        .config("links", "prd", &[("API_KEY", "key-of-prd-90ba")])
+        .config("links", "stg", &[("API_KEY", "key-of-stg-17fe")]);
+    api.forbid("links", "stg");
+    let config =
+        format!("{CONFIG}[secrets]\nproject = \"links\"\n[secrets.names]\nAPI_KEY = {{ about = \"x\" }}\n");
+    let case = committed(Case::with_service().file("xtask.toml", config).doppler(&api));
+    let push = format!("image push {name} --allow-dirty");
+    for (text, code, said) in [
+        ("key-of-dev-44c1", 1, "API_KEY in layer 2"),
+        ("key-of-prd-90ba", 1, "API_KEY in layer 2"),
+        // Whoever pushes cannot read it either.
+        ("key-of-stg-17fe", 0, "API_KEY: not in the image; Doppler's dev, prd"),
+    ] {
+        std::fs::write(case.root().join("src/main.rs"), planted(&[text.to_owned()])).unwrap();
+        let ran = case.run(&push).code(code).says(&[said]);
+        assert!(!ran.stderr.contains(text), "{}", ran.stderr);
+    }
 }
 
 #[test]

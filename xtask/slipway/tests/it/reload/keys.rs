@@ -1,38 +1,11 @@
 //! r, m, o and q, typed in a terminal.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::in_order;
 use crate::case::Case;
 use crate::dev::{READY, config};
-
-/// A terminal, and the person in front of it.
-pub struct Terminal(OwnedFd);
-
-impl Terminal {
-    pub fn new() -> Self {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        Terminal(terminal)
-    }
-
-    /// The end that a program has.
-    pub fn other_end(&self) -> File {
-        let name = ptsname(&self.0, Vec::new()).unwrap().into_string().unwrap();
-        File::options().read(true).write(true).open(name).unwrap()
-    }
-
-    pub fn press(&self, key: &str) {
-        let mut keyboard = File::from(self.0.try_clone().unwrap());
-        keyboard.write_all(format!("{key}\n").as_bytes()).unwrap();
-    }
-}
+use crate::terminal::Terminal;
 
 #[test]
 fn each_key_does_what_the_screen_says() {

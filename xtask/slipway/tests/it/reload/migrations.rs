@@ -1,9 +1,9 @@
 //! Migrations on the way of a save: applied with the new binary before the swap, explained where they cannot be.
 
-use super::keys::Terminal;
 use super::{answers, in_order, served};
 use crate::case::{Case, get};
 use crate::dev::{READY, config, url};
+use crate::terminal::Terminal;
 
 fn case() -> Case {
     Case::with_service()

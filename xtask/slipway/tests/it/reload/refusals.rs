@@ -92,7 +92,8 @@ fn a_service_that_ends_is_answered_for_until_the_next_save() {
 
 #[test]
 fn one_that_ends_before_it_is_ready_is_shown_with_its_last_words() {
-    let case = Case::with_service().file("xtask.toml", config("")).env("TINY_FAILS", 1);
+    let fails = "[secrets.names]\nTINY_FAILS = { about = \"\", masked = false }\n";
+    let case = Case::with_service().file("xtask.toml", config(fails)).env("TINY_FAILS", 1);
     let mut dev = case.start("dev");
     dev.until("save a file to try again");
     in_order(&dev.text, &["cannot start, said on purpose", "tiny      ✗ ended with code 9"]);

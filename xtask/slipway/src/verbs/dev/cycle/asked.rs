@@ -12,7 +12,6 @@ use super::{Cycle, PAUSE, Parts, Step};
 use crate::config::Config;
 use crate::postgres::Cluster;
 use crate::reload::Retired;
-use crate::secrets;
 use crate::verbs::db;
 use crate::workspace::CONFIG_FILE;
 
@@ -72,12 +71,10 @@ impl Cycle<'_> {
             let text = format!("· takes effect with the next `cargo xtask dev`: {}", later.join(", "));
             self.say("change", &text);
         }
-        let new = &self.repository.config;
-        self.values = secrets::development(&new.secrets, |name| context.env.var(name).map(str::to_owned));
-        if !self.values.missing.is_empty() {
-            let names = self.values.missing.join(", ");
-            self.say("change", &format!("· no development value in xtask.toml [secrets.names]: {names}"));
+        if let Some(lack) = self.given.declare(context, &self.repository.config.secrets) {
+            self.say("change", &format!("· {lack}"));
         }
+        self.parts.events.hide(self.given.mask()?);
         let watch = super::watch(&self.repository, launcher);
         let old = std::mem::replace(&mut self.watch, watch);
         // It may have been saved again since it was read.

@@ -33,9 +33,8 @@ impl Cycle<'_> {
             admin: admin_socket(&self.repository.workspace.short, self.generations),
             problem: self.problem.path().to_path_buf(),
             database_url: self.cluster.url(self.repository.name()),
-            values: &self.values.values,
-            masked: &self.values.masked,
-            declared: self.repository.config.secrets.names.keys().cloned().collect(),
+            values: &self.given.values.values,
+            masked: &self.given.values.masked,
         };
         let mut service = Service::start(launcher, generation)?;
         events.forget(service.child.id());
@@ -82,8 +81,7 @@ impl Cycle<'_> {
         if self.announced {
             self.say("swap", &format!("✓ {:.2}s", next.since.elapsed().as_secs_f64()));
         } else {
-            let values = self.values.values.len();
-            shown.ready(&self.repository, &self.cluster, &self.port, values, started.elapsed());
+            shown.ready(&self.repository, &self.cluster, &self.port, &self.given, started.elapsed());
         }
         (self.announced, self.url_shown, self.dated) = (true, true, true);
         Ok(())

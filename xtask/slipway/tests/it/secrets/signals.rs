@@ -1,0 +1,363 @@
+//! What a terminal, a person or a supervisor sends to `secrets run` reaches the program once, and how the program
+//! ends is how `secrets run` ends: where it becomes the program, and where it stays in front of it to mask.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::case::{Case, nothing_left};
+use crate::compiled::compiled;
+use crate::doppler::Doppler;
+use crate::running::Running;
+use crate::terminal::Terminal;
+
+/// How long nothing more may arrive: "once" is seen only by waiting.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// Writes a line in `got` for each signal, until `end` is there; ends with 7 (tests/programs).
+const COUNTS: &str = "./counts";
+
+/// Does nothing against signals, once it is `cat`; the shell before it could lose one.
+const WAITS: &str = "./waits";
+const WAITS_IS: &str = "#!/bin/sh\necho \"$$ $EDIT_TOKEN\" >started\nexec cat <>hold\n";
+
+const VALUE: &str = "s3cretToken42";
+
+/// What is between the program and its outputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    /// Nothing is to be masked: we become the program.
+    Plain,
+    /// There is something to mask, but both outputs are the terminal: we become the program.
+    Screen,
+    /// There is something to mask, and both outputs are pipes: we stay.
+    Masked,
+}
+
+/// Those that need no terminal.
+const PIPED: [Way; 2] = [Way::Plain, Way::Masked];
+const ALL: [Way; 3] = [Way::Plain, Way::Screen, Way::Masked];
+
+impl Way {
+    fn case(self) -> Case {
+        let case = Case::new().file(WAITS, WAITS_IS);
+        let counts = compiled("programs/counts.rs", "counts").join("counts");
+        std::os::unix::fs::symlink(counts, case.root().join(COUNTS)).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(case.root().join(WAITS), executable).unwrap();
+        let made = Command::new("mkfifo").arg(case.root().join("hold")).status().unwrap();
+        assert!(made.success());
+        if self == Way::Plain {
+            return case;
+        }
+        let api = Doppler::start().config("links", "dev", &[("EDIT_TOKEN", VALUE)]);
+        let names = "[secrets]\nproject = \"links\"\n[secrets.names]\nEDIT_TOKEN = { about = \"\" }\n";
+        case.file("xtask.toml", format!("[service]\nname = \"links\"\n{names}")).doppler(&api)
+    }
+
+    /// Where a shell sends both outputs.
+    fn outputs(self) -> &'static str {
+        match self {
+            Way::Screen => ">/dev/tty 2>&1",
+            Way::Plain | Way::Masked => "",
+        }
+    }
+}
+
+/// `secrets run` that has started its program.
+struct Run {
+    running: Running,
+    case: Case,
+    way: Way,
+}
+
+/// Without a terminal, as a supervisor does it.
+fn supervised(way: Way, program: &str) -> Run {
+    let case = way.case();
+    let running = case.start_words(&["secrets", "run", "--", program]);
+    Run { case, running, way }.begun(in_the_end(program))
+}
+
+/// As the program that has the terminal.
+fn seated(way: Way, terminal: &Terminal, program: &str) -> Run {
+    let outputs = format!("exec \"$0\" \"$@\" {}", way.outputs());
+    let case = way.case().wrap(&["sh", "-c", &outputs]);
+    let running = case.start_in(terminal.other_end(), &["secrets", "run", "--", program]);
+    Run { case, running, way }.begun(in_the_end(program))
+}
+
+/// What a program's name is once it can get signals.
+fn in_the_end(program: &str) -> &'static str {
+    if program == WAITS { "cat" } else { "counts" }
+}
+
+impl Run {
+    /// Waits until the program runs, and sees that it has the declared value.
+    #[track_caller]
+    fn begun(self, program: &str) -> Self {
+        self.waits("start", || self.read("started").ends_with('\n'));
+        let comm = Path::new("/proc").join(self.pid().to_string()).join("comm");
+        let is = |program| std::fs::read_to_string(&comm).is_ok_and(|comm| comm.trim_end() == program);
+        self.waits("program", || is(program));
+        let has_value = self.read("started").contains(VALUE);
+        assert_eq!(has_value, self.way != Way::Plain);
+        self
+    }
+
+    /// Sees that we have become the program, or have not.
+    #[track_caller]
+    fn at(self) -> Self {
+        assert_eq!(self.pid() == self.running.id(), self.way != Way::Masked, "{:?}", self.way);
+        self
+    }
+
+    /// The program's.
+    fn pid(&self) -> u32 {
+        self.read("started").split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.case.root().join(file)).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn waits(&self, what: &str, is: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is() {
+            assert!(Instant::now() < deadline, "{:?}: no {what}: {:?}", self.way, self.read("got"));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Sends something three times: two that arrive at almost the same moment can look like one.
+    #[track_caller]
+    fn gets_once(&self, signal: &str, send: impl Fn()) {
+        for times in 1..=3 {
+            send();
+            self.waits(signal, || self.read("got").lines().count() >= times);
+            std::thread::sleep(QUIET);
+            assert_eq!(self.read("got"), format!("{signal}\n").repeat(times), "{:?}", self.way);
+        }
+    }
+
+    /// Has the program end by itself, and gives the code.
+    fn finish(&mut self) -> i32 {
+        std::fs::write(self.case.root().join("end"), "").unwrap();
+        self.end()
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> i32 {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.running.has_ended() {
+            assert!(Instant::now() < deadline, "{:?}: it goes on: {}", self.way, self.running.text);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let code = self.running.end();
+        nothing_left(&[self.case.root()]);
+        assert!(!self.running.text.contains(VALUE), "{}", self.running.text);
+        code
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // A test that fails leaves it to nobody.
+        let started = self.read("started");
+        if let Some(pid) = started.split_whitespace().next()
+            && std::fs::read_link(Path::new("/proc").join(pid).join("cwd"))
+                .is_ok_and(|cwd| cwd == self.case.root())
+        {
+            let _ = Command::new("kill").args(["-KILL", pid]).status();
+        }
+    }
+}
+
+/// Whether a process is stopped.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap();
+    stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+}
+
+#[test]
+fn without_a_terminal_a_signal_arrives_once() {
+    for way in PIPED {
+        for signal in ["TERM", "INT", "HUP", "QUIT", "USR1"] {
+            let mut run = supervised(way, COUNTS).at();
+            run.gets_once(signal, || run.running.signal(signal));
+            assert_eq!(run.finish(), 7, "{way:?} {signal}");
+        }
+        for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+            let mut run = supervised(way, WAITS).at();
+            run.running.signal(signal);
+            assert_eq!(run.end(), code, "{way:?} {signal}");
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_and_ctrl_backslash_arrive_once() {
+    for way in ALL {
+        for (key, signal, code) in [("\x03", "INT", 130), ("\x1c", "QUIT", 131)] {
+            let terminal = Terminal::new();
+            let mut run = seated(way, &terminal, COUNTS).at();
+            run.gets_once(signal, || terminal.strike(key));
+            assert_eq!(run.finish(), 7, "{way:?}");
+            let terminal = Terminal::new();
+            let mut run = seated(way, &terminal, WAITS).at();
+            terminal.strike(key);
+            assert_eq!(run.end(), code, "{way:?}");
+        }
+    }
+}
+
+#[test]
+fn at_a_terminal_a_signal_to_us_arrives_once() {
+    for way in ALL {
+        for (signal, code) in [("TERM", 143), ("HUP", 129), ("USR1", 138), ("INT", 130), ("QUIT", 131)] {
+            let terminal = Terminal::new();
+            let mut run = seated(way, &terminal, COUNTS).at();
+            run.gets_once(signal, || run.running.signal(signal));
+            assert_eq!(run.finish(), 7, "{way:?} {signal}");
+            let terminal = Terminal::new();
+            let mut run = seated(way, &terminal, WAITS).at();
+            run.running.signal(signal);
+            assert_eq!(run.end(), code, "{way:?} {signal}");
+        }
+    }
+}
+
+/// The kernel tells only the first program of a session, as ssh, docker and a terminal's `-e` start it.
+#[test]
+fn a_terminal_that_is_gone_is_told_once() {
+    for way in [Way::Plain, Way::Masked] {
+        let terminal = Terminal::new();
+        let mut run = seated(way, &terminal, COUNTS).at();
+        drop(terminal);
+        run.waits("HUP", || !run.read("got").is_empty());
+        std::thread::sleep(QUIET);
+        assert_eq!(run.read("got"), "HUP\n", "{way:?}");
+        assert_eq!(run.finish(), 7, "{way:?}");
+    }
+}
+
+#[test]
+fn killed_it_leaves_no_program_behind() {
+    for way in PIPED {
+        let mut run = supervised(way, COUNTS).at();
+        run.running.signal("KILL");
+        assert_eq!(run.end(), 137, "{way:?}");
+    }
+    for way in ALL {
+        let terminal = Terminal::new();
+        let mut run = seated(way, &terminal, COUNTS).at();
+        run.running.signal("KILL");
+        assert_eq!(run.end(), 137, "{way:?}");
+    }
+}
+
+#[test]
+fn ctrl_z_stops_it_and_fg_goes_on() {
+    for way in ALL {
+        let terminal = Terminal::new();
+        let outputs = if way == Way::Screen { way.outputs() } else { ">said 2>&1" };
+        let shell = format!("\"$0\" \"$@\" {outputs}; echo stopped $?.; read -r; fg; echo ended $?.");
+        // Interactive, else it keeps the terminal for itself.
+        let case = way.case().wrap(&["bash", "--norc", "-ic", &shell]);
+        let words = ["secrets", "run", "--", COUNTS];
+        let running = case.start_in(terminal.other_end(), &words);
+        let mut run = Run { case, running, way }.begun("counts");
+        let pid = run.pid();
+        terminal.strike("\x1a");
+        run.running.until("stopped 148.");
+        run.waits("stop", || is_stopped(pid));
+        terminal.press("");
+        run.waits("start", || !is_stopped(pid));
+        run.gets_once("INT", || terminal.strike("\x03"));
+        run.finish();
+        assert!(run.running.text.contains("ended 7."), "{way:?}: {}", run.running.text);
+        let said = run.read("said");
+        match way {
+            Way::Plain => assert!(said.contains("finished \n"), "{said}"),
+            Way::Screen => {}
+            Way::Masked => assert!(said.contains("finished ***\n"), "{said}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_ignored_stays_ignored() {
+    for way in PIPED {
+        let case = way.case().wrap(&["nohup"]);
+        let running = case.start_words(&["secrets", "run", "--", COUNTS]);
+        let mut run = Run { case, running, way }.begun("counts");
+        run.running.signal("HUP");
+        std::thread::sleep(QUIET);
+        run.gets_once("TERM", || run.running.signal("TERM"));
+        assert_eq!(run.finish(), 7, "{way:?}");
+    }
+}
+
+#[test]
+fn the_program_reads_the_terminal() {
+    for way in PIPED {
+        let (case, terminal) = (way.case(), Terminal::new());
+        let asks = ["sh", "-c", "echo sure?; read -r answer; echo $answer it is, $EDIT_TOKEN."];
+        let mut running =
+            case.start_in(terminal.other_end(), &[&["secrets", "run", "--"], &asks[..]].concat());
+        running.until("sure?\n");
+        terminal.press("yes");
+        running.until(if way == Way::Plain { "yes it is, .\n" } else { "yes it is, ***.\n" });
+        assert_eq!(running.end(), 0);
+    }
+}
+
+/// What asks for a password reads the terminal itself, whatever stdin is.
+#[test]
+fn with_stdin_from_a_pipe_the_program_can_read_the_terminal_and_be_interrupted() {
+    for way in PIPED {
+        for (key, code) in [("yes\r", 0), ("\x03", 130)] {
+            let case = way.case().wrap(&["sh", "-c", "echo piped | \"$@\"", "sh"]);
+            let terminal = Terminal::new();
+            let asks = "read -r piped; echo sure?; read -r answer </dev/tty; echo $piped, $answer it is";
+            let words = ["secrets", "run", "--", "sh", "-c", asks];
+            let mut running = case.start_in(terminal.other_end(), &words);
+            running.until("sure?\n");
+            // It may not have begun to read.
+            std::thread::sleep(QUIET);
+            terminal.strike(key);
+            if code == 0 {
+                running.until("piped, yes it is\n");
+            }
+            assert_eq!(running.end(), code, "{way:?} {key:?} {}", running.text);
+        }
+    }
+}
+
+#[test]
+fn the_code_is_the_programs_or_a_shells() {
+    for way in PIPED {
+        let case = way.case().file("plain.txt", "echo no").file("orphan.sh", "#!/no/such/sh -e\n");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(case.root().join("orphan.sh"), executable).unwrap();
+        let code = |words: &[&str], code| {
+            case.run_words(&[&["secrets", "run", "--"], words].concat()).code(code);
+        };
+        for own in [0, 1, 7, 78, 255] {
+            code(&["sh", "-c", &format!("exit {own}")], own);
+        }
+        code(&["no-such-program"], 127);
+        code(&["./no-such-program"], 127);
+        code(&["./plain.txt"], 126);
+        code(&["./orphan.sh"], 127);
+        code(&["../repo"], 126);
+    }
+    for way in PIPED {
+        for (signal, code) in [("KILL", 137), ("SEGV", 139), ("TERM", 143), ("INT", 130)] {
+            let case = way.case();
+            let dies = format!("kill -{signal} $$");
+            let mut running = case.start_words(&["secrets", "run", "--", "sh", "-c", &dies]);
+            assert_eq!(running.end(), code, "{way:?} {signal}: {}", running.text);
+        }
+    }
+}
