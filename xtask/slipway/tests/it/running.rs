@@ -70,6 +70,11 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// What it has printed and nobody has waited for.
+    pub fn unread(&self) -> String {
+        self.said.try_iter().collect()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -120,11 +120,30 @@ impl Run {
         std::fs::read_to_string(self.case.root().join(file)).unwrap_or_default()
     }
 
+    /// What the two processes wait for, and which signals they would get: of no other use than to explain a failure.
+    fn states(&self) -> String {
+        let of = |pid: &str| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let tells =
+                |line: &&str| ["State", "PPid", "Sig", "Shd"].iter().any(|start| line.starts_with(start));
+            format!("\n{pid}: {}", status.lines().filter(tells).collect::<Vec<_>>().join(", "))
+        };
+        let program = self.read("started");
+        let program = program.split_whitespace().next().unwrap_or("no program");
+        format!("{}{}\n{}", of(&self.running.id().to_string()), of(program), self.running.unread())
+    }
+
     #[track_caller]
     fn waits(&self, what: &str, is: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is() {
-            assert!(Instant::now() < deadline, "{:?}: no {what}: {:?}", self.way, self.read("got"));
+            assert!(
+                Instant::now() < deadline,
+                "{:?}: no {what}: {:?}{}",
+                self.way,
+                self.read("got"),
+                self.states()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
