@@ -125,6 +125,7 @@ fn serve(folder: &Path, address: &str, users: bool) -> Child {
         .args(["serve", "config.yml"])
         .current_dir(folder)
         .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
