@@ -162,7 +162,7 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 /// The last line of what was said, without what only decorates it.
-fn line(said: &str) -> String {
+pub fn line(said: &str) -> String {
     let said = serde_json::from_str::<Value>(said.trim())
         .ok()
         .and_then(|json| Some(json.get("error")?.as_str()?.to_owned()))

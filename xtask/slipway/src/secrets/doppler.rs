@@ -154,10 +154,10 @@ impl Fetch {
             return doppler.why(launcher, &said, deadline).map(Err);
         };
         // A token for one config is given that one, whatever was asked for.
-        let is = [PROJECT, CONFIG].map(|name| found.remove(name));
-        let asked = [Some(doppler.project), Some(doppler.config)];
-        if is != asked {
-            let [project, config] = is.map(|name| name.unwrap_or_else(|| "?".to_owned()));
+        let (Some(project), Some(config)) = (found.remove(PROJECT), found.remove(CONFIG)) else {
+            return Err(odd("Doppler does not say of which project and config its values are", &said).into());
+        };
+        if (&project, &config) != (&doppler.project, &doppler.config) {
             let why = format!("the token is for {project}/{config}");
             return Ok(Err(Outcome::WrongScope { why, is_tokens: true }));
         }
@@ -199,11 +199,15 @@ impl Doppler {
                 .into());
         }
         if said.code == 0 {
-            return Err(Failure::new(Code::Failed, "doppler ended well and gave no values")
-                .why(tail(said.stderr.trim(), 3))
-                .next("doppler --version: 3.76 is known to work")
-                .into());
+            return Err(odd("doppler ended well and gave no values", said).into());
         }
         diagnosis::diagnose(self, launcher, &said.stderr, deadline)
     }
+}
+
+/// What no version of Doppler's program that we know of does.
+fn odd(what: &str, said: &Said) -> Failure {
+    Failure::new(Code::Failed, what)
+        .why(diagnosis::line(&said.stderr))
+        .next("doppler --version: this tool was made for 3.76")
 }

@@ -205,6 +205,7 @@ fn a_doppler_that_is_too_old_or_broken_is_no_outcome_of_the_service() {
         // It ends, and what it leaves behind does not: nobody waits for that.
         ("while [ -e \"$0\" ]; do sleep 0.05; done & echo 'dial tcp: x' >&2; exit 1", 7, "cannot be reached"),
         ("echo slipway-values-1 9999; echo '{}'", 1, "gave no values"),
+        ("echo slipway-values-1 2; echo '{}'", 1, "of which project and config"),
     ] {
         let case = case().without_doppler();
         let folder = case.folder().join("broken");
