@@ -1,9 +1,10 @@
 //! A terminal that a test sits at.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 #[cfg(target_os = "linux")]
@@ -32,6 +33,21 @@ impl Terminal {
     /// A key, and enter.
     pub fn press(&self, key: &str) {
         self.strike(&format!("{key}\n"));
+    }
+
+    /// What it shows, once it shows `text`.
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> String {
+        let mut screen = File::from(self.0.try_clone().unwrap());
+        let (mut shown, mut piece) = (String::new(), [0; 4096]);
+        while !shown.contains(text) {
+            let limit = rustix::event::Timespec { tv_sec: 60, tv_nsec: 0 };
+            let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit)).unwrap();
+            assert!(ready > 0, "no {text:?} on the terminal: {shown}");
+            let length = screen.read(&mut piece).unwrap();
+            shown += &String::from_utf8_lossy(&piece[..length]);
+        }
+        shown
     }
 
     /// Keys as they are; `\x03` is ctrl-c, `\x1a` ctrl-z.

@@ -55,7 +55,7 @@ impl Outputs {
             (true, ..) => "",
             (_, true, true) => "; masked in its output",
             (_, false, false) => "; on a terminal nothing is masked",
-            _ => "; what goes to the terminal is not masked",
+            _ => "; on the terminal it is not masked",
         }
         .to_owned();
         if !self.plain.is_empty() {

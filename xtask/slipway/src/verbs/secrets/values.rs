@@ -47,8 +47,11 @@ impl Given {
             parts.push(format!("{} from Doppler ({scope})", count(fetched.len(), "value")));
         }
         if defaults > 0 || parts.is_empty() {
-            let from = if parts.is_empty() && self.why.is_none() { " from xtask.toml" } else { "" };
-            parts.push(format!("{}{from}", count(defaults, "development default")));
+            parts.push(match (&self.scope, self.why) {
+                (Some(_), _) => count(defaults, "default"),
+                (None, Some(_)) => count(defaults, "development default"),
+                (None, None) => format!("{} from xtask.toml", count(defaults, "development default")),
+            });
         }
         if !shell.is_empty() {
             parts.push(format!("{} from the shell", shell.join(", ")));

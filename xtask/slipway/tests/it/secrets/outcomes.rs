@@ -172,7 +172,7 @@ fn names_missing() {
         ],
     );
     // In dev a default will do.
-    case.run(RUN).code(0).says(&["1 value from Doppler (links/dev), 1 development default;"]);
+    case.run(RUN).code(0).says(&["1 value from Doppler (links/dev), 1 default;"]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What output shows of values, where it is piped and where it is not.
 
-use super::{case, links};
+use super::{DEV_TOKEN, case, links};
 use crate::doppler::Doppler;
+use crate::terminal::Terminal;
 
 const KEY: &str = "-----BEGIN-KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASCBK\n-----END-KEY-----";
 
@@ -49,6 +50,33 @@ fn short_and_everyday_values_are_named_and_left() {
     let case = case().doppler(&api);
     let ran = case.run_words(&["secrets", "run", "--", "sh", "-c", "echo a $EDIT_TOKEN"]).code(0);
     ran.prints("a password\n").says(&["not masked, too short or too common: EDIT_TOKEN"]);
+}
+
+#[test]
+fn a_terminal_is_the_programs_and_one_line_says_that_nothing_is_masked_there() {
+    let script = "test -t 0 && test -t 1 && echo token $EDIT_TOKEN.";
+    let words = ["secrets", "run", "--", "sh", "-c", script];
+    for (outputs, said) in [
+        (">/dev/tty 2>&1", "2 values from Doppler (links/dev); on a terminal nothing is masked\r\n"),
+        (">/dev/tty", "token"),
+    ] {
+        let terminal = Terminal::new();
+        let case = case().doppler(&links()).wrap(&["sh", "-c", &format!("exec \"$0\" \"$@\" {outputs}")]);
+        let mut running = case.start_in(terminal.other_end(), &words);
+        let shown = terminal.shows(&format!("token {DEV_TOKEN}."));
+        assert!(shown.contains(said), "{shown}");
+        assert_eq!(running.end(), 0);
+        let is_split = running.text.contains("links/dev); on the terminal it is not masked\n");
+        assert_eq!(is_split, outputs == ">/dev/tty", "{}", running.text);
+    }
+    // In CI what looks like a terminal is a log.
+    let terminal = Terminal::new();
+    let case = case().doppler(&links()).env("CI", "true");
+    let case = case.wrap(&["sh", "-c", "exec \"$0\" \"$@\" >/dev/tty 2>&1"]);
+    let words = ["secrets", "run", "--", "sh", "-c", "echo token $EDIT_TOKEN."];
+    let mut running = case.start_in(terminal.other_end(), &words);
+    assert!(terminal.shows("token ***.").contains("masked in its output"));
+    assert_eq!(running.end(), 0);
 }
 
 #[test]
