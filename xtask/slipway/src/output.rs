@@ -281,7 +281,9 @@ impl Progress for Screen {
 
 /// An error from before there was a screen.
 pub fn lost(error: &anyhow::Error) {
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    let facts = error.downcast_ref::<Failure>().map(|failure| failure.facts.as_slice()).unwrap_or_default();
+    let facts: String = facts.iter().map(|(label, text)| format!("\n  {label:<6} {text}")).collect();
+    let _ = writeln!(std::io::stderr(), "error: {error:#}{facts}");
 }
 
 /// Values for the process that started this one, on stdout. Whether it got them.

@@ -24,6 +24,7 @@ mod leash;
 mod lines;
 mod place;
 mod short;
+mod start;
 
 pub use captured::{Captured, Said};
 pub use kind::{Kind, is_kept};
@@ -31,6 +32,7 @@ pub use leash::{exec_in_group, exec_on_leash};
 pub use lines::{Heard, Line, Lines};
 pub use place::runnable;
 pub use short::Answer;
+pub use start::Start;
 
 /// The hidden verb that every leashed child goes through.
 pub const EXEC_VERB: &str = "__exec";
@@ -62,56 +64,6 @@ pub struct Launcher<'a> {
     pub shell: Shell,
 }
 
-/// A long-lived child to start.
-pub struct Start<'a> {
-    command: Command,
-    kind: Kind,
-    leash: Leash,
-    account: Option<Account>,
-    masked: &'a [String],
-    streams: [Stdio; 3],
-    with_us: bool,
-}
-
-impl<'a> Start<'a> {
-    /// A child with stdin from /dev/null, writing where we write.
-    pub fn new(command: impl Into<Command>, kind: Kind, leash: Leash) -> Self {
-        let streams = [Stdio::null(), Stdio::inherit(), Stdio::inherit()];
-        Start { command: command.into(), kind, leash, account: None, masked: &[], streams, with_us: false }
-    }
-
-    /// Runs as another account; only root may ask for it.
-    pub fn account(mut self, account: Option<Account>) -> Self {
-        self.account = account;
-        self
-    }
-
-    /// Variables whose values `-v` must not show.
-    pub fn masked(mut self, names: &'a [String]) -> Self {
-        self.masked = names;
-        self
-    }
-
-    /// Starts it in our own process group, so that it hears of the terminal what we hear.
-    fn with_us(mut self, with_us: bool) -> Self {
-        self.with_us = with_us;
-        self
-    }
-
-    /// Gives stdin.
-    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
-        self.streams[0] = stdin.into();
-        self
-    }
-
-    /// Redirects stdout and stderr.
-    pub fn outputs(mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
-        self.streams[1] = stdout.into();
-        self.streams[2] = stderr.into();
-        self
-    }
-}
-
 impl<'a> Launcher<'a> {
     /// A launcher whose children start in `folder`.
     pub fn new(env: &'a Env, progress: &'a dyn Progress, folder: &std::path::Path) -> Result<Self> {
@@ -134,6 +86,10 @@ impl<'a> Launcher<'a> {
 
     fn clean(&self, command: &mut Command, kind: Kind, masked: &[String]) {
         self.progress.command(&paste(command, masked));
+        self.strip(command, kind);
+    }
+
+    fn strip(&self, command: &mut Command, kind: Kind) {
         if kind == Kind::Program {
             // From nothing: whatever we do not know of stays out, names that are no text too.
             let set: Vec<(OsString, OsString)> = command
@@ -169,15 +125,19 @@ impl<'a> Launcher<'a> {
     ///
     /// Call it from the main thread: the parent-death signal follows the thread that started the child.
     pub fn start(&self, start: Start<'_>) -> Result<Child> {
-        let Start { command: mut inner, kind, leash, account, masked, streams, with_us } = start;
+        let Start { command: mut inner, kind, leash, account, masked, streams, place, shown } = start;
         let [stdin, stdout, stderr] = streams;
-        self.clean(&mut inner, kind, masked);
+        self.progress.command(&shown.unwrap_or_else(|| paste(&inner, masked)));
+        self.strip(&mut inner, kind);
         let mut command = self.own_program();
         command.arg(EXEC_VERB).arg(format!("--parent={}", std::process::id()));
         match leash {
             Leash::Signal(signal) => command.arg(format!("--signal={}", signal.as_raw())),
             Leash::Group => command.arg("--group"),
         };
+        if place.is_some() {
+            command.arg("--placed");
+        }
         command.arg("--").arg(inner.get_program()).args(inner.get_args());
         if kind == Kind::Program {
             command.env_clear();
@@ -195,7 +155,7 @@ impl<'a> Launcher<'a> {
             command.uid(uid).gid(gid);
         }
         command.stdin(stdin).stdout(stdout).stderr(stderr);
-        if !with_us {
+        if !place.is_some_and(|place| place.with_us) {
             command.process_group(0);
         }
         #[expect(clippy::disallowed_methods, reason = "this is the place")]

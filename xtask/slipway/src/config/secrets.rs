@@ -97,18 +97,22 @@ fn masked() -> bool {
 /// tool's own settings. Whoever may set a secret must not choose what code runs.
 #[rustfmt::skip]
 const DANGEROUS_STARTS: &[&str] = &[
-    "BASH_", "CARGO_", "COMPLUS_", "CORECLR_", "DOPPLER_", "DOTNET_", "DYLD_", "ENCLAVE_", "GIT_", "GLIBC_", "LD_",
-    "LUA_", "MALLOC_", "NPM_CONFIG_", "PERL", "PYTHON", "RUBY", "RUSTC", "RUSTUP_", "SLIPWAY_",
+    "BASH_", "BUN_", "CARGO_", "COMPLUS_", "CORECLR_", "CURL_", "DOPPLER_", "DOTNET_", "DYLD_", "ENCLAVE_", "ERL_",
+    "GIT_", "GLIBC_", "LD_", "LUA_", "MALLOC_", "NPM_CONFIG_", "PERL", "PHP", "PIP_", "PSQL", "PYTHON", "RUBY", "RUSTC",
+    "RUSTUP_", "SLIPWAY_", "SSH_", "XDG_",
 ];
 
-/// And such names as a whole. The list grows with what is found.
+/// And such names as a whole; all that Doppler's own program warns of is among them (its
+/// `pkg/controllers/secrets.go`). The list grows with what is found.
 #[rustfmt::skip]
 const DANGEROUS: &[&str] = &[
-    "BROWSER", "CDPATH", "CLASSPATH", "EDITOR", "ENV", "GCONV_PATH", "GEM_HOME", "GEM_PATH", "GOFLAGS",
-    "GRADLE_OPTS", "HOSTALIASES", "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "LESSCLOSE",
-    "LESSOPEN", "LIBPATH", "LOCPATH", "MAKEFLAGS", "MAVEN_OPTS", "NLSPATH", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS",
-    "NODE_PATH", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "PAGER", "PROMPT_COMMAND", "PS1", "PS4",
-    "RESOLV_HOST_CONF", "RUSTFLAGS", "SHELLOPTS", "SHLIB_PATH", "SSLKEYLOGFILE", "TERMINFO", "VISUAL", "ZDOTDIR",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BASHOPTS", "BROWSER", "CC", "CDPATH", "CLASSPATH", "CXX", "EDITOR",
+    "ENV", "FPATH", "GCONV_PATH", "GEM_HOME", "GEM_PATH", "GNUPGHOME", "GOFLAGS", "GRADLE_OPTS", "HOSTALIASES", "HOSTNAME",
+    "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "KUBECONFIG", "LESSCLOSE", "LESSOPEN", "LIBPATH",
+    "LOCPATH", "MAKEFLAGS", "MAVEN_OPTS", "NLSPATH", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "NODE_PATH",
+    "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_VERSION", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "PAGER",
+    "PROMPT_COMMAND", "PS1", "PS4", "RESOLV_HOST_CONF", "RUSTFLAGS", "SHELLOPTS", "SHLIB_PATH", "SSLKEYLOGFILE",
+    "TERMINFO", "USERPROFILE", "VISUAL", "WGETRC", "WINDIR", "ZDOTDIR",
 ];
 
 fn is_dangerous(name: &str) -> bool {
@@ -219,11 +223,25 @@ mod tests {
             "HOME",
             "DOPPLER_TOKEN",
             "DOPPLER_PROJECT",
+            "HOSTNAME",
+            "PHPRC",
+            "NODE_VERSION",
+            "KUBECONFIG",
+            "SSH_ASKPASS",
         ] {
             let said = refusal(&format!("{name} = {{ about = \"\" }}")).unwrap_or_default();
             assert!(said.contains(name) && said.contains("xtask.toml:4:"), "{name}: {said}");
         }
-        for name in ["EDIT_TOKEN", "PATHS", "LDAP_URL", "GITHUB_TOKEN", "DATABASE_URL", "ENVIRONMENT"] {
+        for name in [
+            "EDIT_TOKEN",
+            "PATHS",
+            "LDAP_URL",
+            "GITHUB_TOKEN",
+            "DATABASE_URL",
+            "ENVIRONMENT",
+            "NODE_ENV",
+            "AWS_SECRET_ACCESS_KEY",
+        ] {
             assert_eq!(refusal(&format!("{name} = {{ about = \"\" }}")), None);
         }
     }

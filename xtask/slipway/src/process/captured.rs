@@ -8,6 +8,15 @@ use anyhow::{Context as _, Result};
 
 use super::Child;
 
+/// A thread that nobody waits for.
+///
+/// # Errors
+/// This user may have no more of them.
+fn thread(work: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new().spawn(work).context("cannot start a thread")?;
+    Ok(())
+}
+
 /// A child that runs, with what it has said so far.
 pub struct Captured {
     child: Child,
@@ -34,18 +43,18 @@ impl Captured {
         let mut stdout = child.stdout().context("no stdout to read")?;
         let stderr = child.stderr().context("no stderr to read")?;
         let (whole, text) = channel();
-        std::thread::spawn(move || {
+        thread(move || {
             let mut bytes = Vec::new();
             // What was read before an error is worth showing.
             let _ = stdout.read_to_end(&mut bytes);
             let _ = whole.send(String::from_utf8_lossy(&bytes).into_owned());
-        });
+        })?;
         let (sender, lines) = channel();
-        std::thread::spawn(move || {
+        thread(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
             }
-        });
+        })?;
         Ok(Captured { child, stdout: text, stderr: lines, said: Vec::new(), told: 0 })
     }
 

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::place::not_executed;
 use super::{code, not_started};
 use crate::failure::{Code, Failure};
 
@@ -17,12 +18,21 @@ use crate::failure::{Code, Failure};
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
 /// `__exec` with a signal: sets the parent-death signal, checks that the parent still lives, and becomes
-/// the program. Returns only when it cannot.
-pub fn exec_on_leash(parent: u32, signal: i32, program: &OsString, args: &[OsString]) -> Result<u8> {
+/// the program. Returns only when it cannot; where it is in our place, with a shell's code.
+pub fn exec_on_leash(
+    parent: u32,
+    signal: i32,
+    is_placed: bool,
+    program: &OsString,
+    args: &[OsString],
+) -> Result<u8> {
     let signal = Signal::from_named_raw(signal).context("no such signal")?;
     bind_to_parent(parent, signal)?;
     let mut command = Command::new(program);
     let error = command.args(args).exec();
+    if is_placed {
+        return Err(not_executed(program, error));
+    }
     Err(not_started(&command, &error))
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Where nothing of its output passes through us, we become it. Else we stay, and then what the terminal or a
 //! person sends must reach it once: not twice, because both of us heard it, and not never. One case is left: with a
-//! terminal, what somebody sends to the whole job (`kill %1`) reaches both, and is passed on.
+//! terminal, what somebody sends to the whole job (`kill %1`) reaches both, and is passed on. So does what a supervisor
+//! sends to each process of a service.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal, getpgrp, getpid, getsid, kill_process};
+use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
@@ -85,9 +86,13 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     (word.first() == Some(&b'/')).then(|| OsStr::from_bytes(word).into())
 }
 
-/// What could not be started although it is there: too long an environment, a format of another machine.
-fn not_startable(program: &OsStr, error: impl std::fmt::Display) -> anyhow::Error {
-    refuse(NOT_EXECUTABLE, format!("{} cannot be started", program.display())).why(error).into()
+/// What could not be started although it is there: too long an environment, a format of another machine; or its
+/// interpreter or loader is not.
+pub(super) fn not_executed(program: &OsStr, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    let code = if kind == Some(ErrorKind::NotFound) { NOT_FOUND } else { NOT_EXECUTABLE };
+    refuse(code, format!("{} cannot be started", program.display())).why(format!("{error:#}")).into()
 }
 
 impl Launcher<'_> {
@@ -96,7 +101,7 @@ impl Launcher<'_> {
         let mut command = Command::from(command);
         self.clean(&mut command, kind, masked);
         let error = command.exec();
-        not_startable(command.get_program(), error)
+        not_executed(command.get_program(), error)
     }
 
     /// Starts the program beside us, in our place for the terminal and for signals.
@@ -107,8 +112,9 @@ impl Launcher<'_> {
         masked: &[String],
         outputs: [Stdio; 2],
     ) -> Result<InPlace> {
-        // In a group of its own the program could not read from our terminal, nor be stopped with us.
-        let with_us = foreground() == Some(getpgrp());
+        // In a group of its own the program could not read from our terminal, nor be stopped with us; also not once
+        // `fg` has brought us back.
+        let with_us = foreground().is_some();
         let mut heard = vec![SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
         if !with_us {
             heard.extend([SIGTSTP, SIGCONT]);
@@ -122,9 +128,13 @@ impl Launcher<'_> {
         let command = Command::from(command);
         let program = command.get_program().to_owned();
         let start = Start::new(command, kind, Leash::Signal(Signal::KILL)).masked(masked);
-        let start = start.stdin(Stdio::inherit()).outputs(stdout, stderr).with_us(with_us);
-        let child = self.start(start).map_err(|error| not_startable(&program, format!("{error:#}")))?;
-        Ok(InPlace { child, signals, with_us })
+        let start = start.stdin(Stdio::inherit()).outputs(stdout, stderr).in_place(with_us);
+        let child = self.start(start).map_err(|error| not_executed(&program, error))?;
+        let mut running = InPlace { child, signals, with_us };
+        // A key that was pressed before there was a program has reached only us.
+        let early: Vec<i32> = running.signals.pending().map(|signal| signal.si_signo).collect();
+        early.into_iter().for_each(|signal| running.send(signal));
+        Ok(running)
     }
 }
 
@@ -166,20 +176,24 @@ impl InPlace {
     }
 
     fn pass(&mut self, raw: i32, is_kernels: bool) {
-        let Some(signal) = Signal::from_named_raw(raw) else { return };
-        let of_terminal = match raw {
-            SIGCHLD => return,
+        let of_terminal = || match raw {
             // The kernel sends these for a key that was pressed, a person or a program for none.
             SIGINT | SIGQUIT => is_kernels || cfg!(not(target_os = "linux")),
             // A terminal that is gone told everybody; but where we are the first of its session, only us.
             SIGHUP => foreground().is_none() && getsid(None).is_ok_and(|first| first != getpid()),
             _ => false,
         };
-        if !(self.with_us && of_terminal) {
-            self.child.signal(signal);
+        if !(self.with_us && of_terminal()) {
+            self.send(raw);
         }
         if raw == SIGTSTP {
             let _ = kill_process(getpid(), Signal::STOP);
+        }
+    }
+
+    fn send(&mut self, raw: i32) {
+        if let Some(signal) = Signal::from_named_raw(raw).filter(|signal| *signal != Signal::CHILD) {
+            self.child.signal(signal);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use xshell::{Cmd, cmd};
 
+use super::search::Hit;
 use super::text;
 use crate::failure::{Code, Failure};
 use crate::process::{Answer, Kind, Launcher};
@@ -61,18 +62,30 @@ pub struct Version {
     pub commit: Option<usize>,
 }
 
+/// What a person wrote of a commit or a tag.
+pub struct Message {
+    /// The tag's full name; of a commit none.
+    pub tag: Option<Name>,
+    /// The commit.
+    pub commit: Option<usize>,
+    /// What is in it.
+    pub hits: Vec<Hit>,
+}
+
 /// All that the history has.
 #[derive(Default)]
 pub struct History {
     /// The oldest last.
     pub versions: Vec<Version>,
+    /// Those in which something was found; the oldest last.
+    pub messages: Vec<Message>,
     commits: Vec<String>,
 }
 
 impl History {
-    /// The commit of a version, short.
-    pub fn commit(&self, version: &Version) -> Option<String> {
-        let commit = self.commits.get(version.commit?)?;
+    /// A commit's name, short.
+    pub fn commit(&self, index: Option<usize>) -> Option<String> {
+        let commit = self.commits.get(index?)?;
         Some(commit.chars().take(10).collect())
     }
 }
@@ -173,8 +186,9 @@ impl<'a> Git<'a> {
         Some((text::shown(folder.as_bytes()), why.to_lowercase()))
     }
 
-    /// Every file of every commit that a branch, a tag, the stash or a worktree leads to.
-    pub fn history(&self) -> Result<History> {
+    /// Every file of every commit that a branch, a tag, the stash or a worktree leads to, and in which messages `look`
+    /// finds something.
+    pub fn history(&self, look: impl Fn(&[u8]) -> Vec<Hit>) -> Result<History> {
         // `--all` has the last stash only.
         let stashes = self.read(&["stash", "list", "--format=%H"], b"", LIST)?;
         let stashes = String::from_utf8_lossy(&stashes).into_owned();
@@ -182,7 +196,7 @@ impl<'a> Git<'a> {
         words.extend(stashes.split_whitespace());
         // A merge counts by what neither side had.
         words.extend(["--topo-order", "--raw", "-c", "--no-abbrev", "--no-renames", "--no-show-signature"]);
-        words.extend(["--no-color", "--no-ext-diff", "-z", "--format=%x02%H"]);
+        words.extend(["--no-color", "--no-ext-diff", "-z", "--format=%x02%H%n%B"]);
         match self.prefix.is_empty() {
             true => words.extend(["--no-relative", "--"]),
             false => words.extend(["--relative", "--full-history", "--", "."]),
@@ -193,7 +207,14 @@ impl<'a> Git<'a> {
         while let Some(field) = fields.next() {
             let field = field.strip_prefix(b"\n").unwrap_or(field);
             if let Some(commit) = field.strip_prefix(b"\x02") {
+                let end = commit.iter().position(|byte| *byte == b'\n').unwrap_or(commit.len());
+                let (commit, message) = commit.split_at(end);
                 history.commits.push(String::from_utf8_lossy(commit).into_owned());
+                let hits = look(message.strip_prefix(b"\n").unwrap_or(message));
+                if !hits.is_empty() {
+                    let commit = history.commits.len().checked_sub(1);
+                    history.messages.push(Message { tag: None, commit, hits });
+                }
                 continue;
             }
             // ":100644 100644 8d11e40… 1f2e3d4… M", and one more of each for each more parent
@@ -210,6 +231,7 @@ impl<'a> Git<'a> {
             }
         }
         self.named(&mut history)?;
+        self.annotated(&mut history, look)?;
         Ok(history)
     }
 
@@ -239,6 +261,21 @@ impl<'a> Git<'a> {
                     }
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what tags say.
+    fn annotated(&self, history: &mut History, look: impl Fn(&[u8]) -> Vec<Hit>) -> Result<()> {
+        let format = "--format=%(if:equals=tag)%(objecttype)%(then)%(refname)%00%(contents)%00%(else)%(end)";
+        let tags = self.read(&["for-each-ref", format, "refs/tags"], b"", LIST)?;
+        let mut fields = fields(&tags);
+        while let (Some(tag), Some(message)) = (fields.next(), fields.next()) {
+            let tag = tag.trim_ascii_start();
+            let hits = look(message);
+            if !hits.is_empty() {
+                history.messages.push(Message { tag: Some(tag.to_vec()), commit: None, hits });
             }
         }
         Ok(())

@@ -21,6 +21,9 @@ use objects::Objects;
 use search::{Hit, Searcher};
 use tree::File;
 
+/// Stands for the path of what is in a commit's message.
+const MESSAGE: &str = "(message)";
+
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -154,7 +157,7 @@ fn repository(git: &Git<'_>, searcher: &Searcher, root: &Path, found: &mut Found
     // git reads the history while the files are read.
     let (scanned, history) = tree::scan(searcher, root, files, || {
         git.launcher.progress().working("scan", "listing the history");
-        git.history()
+        git.history(|message| searcher.look(message, &[]))
     })?;
     let was_read = |one: &&tree::Scanned| !one.is_gone && one.problem.is_none();
     let unread: HashSet<&Name> =
@@ -236,8 +239,12 @@ impl Found {
         // The oldest is last, and it is the one that brought it.
         for version in history.versions.iter().rev() {
             self.add(&version.path, objects.hits(&version.object), Place::History, || {
-                history.commit(version)
+                history.commit(version.commit)
             });
+        }
+        for message in history.messages.iter().rev() {
+            let path = message.tag.clone().unwrap_or_else(|| MESSAGE.as_bytes().to_vec());
+            self.add(&path, &message.hits, Place::History, || history.commit(message.commit));
         }
     }
 

@@ -35,13 +35,20 @@ const NETWORK: &[&str] = &[
     "too many requests",
     "rate limit exceeded",
     "malformed http",
+    // A server's own words for a fault of its own.
+    "unavailable",
+    "internal server error",
+    "bad gateway",
+    "gateway time",
 ];
 /// What it says when it has the values and cannot hand them to our hidden verb.
 const START: &[&str] = &["fork/exec", "argument list too long"];
 /// That it cannot keep what it keeps in a home.
-const HOME: &[&str] = &["/.doppler: ", "$home is not defined"];
+const HOME: &[&str] = &["/.doppler: ", "$home is not defined", "config directory"];
+/// That it cannot read what it has kept: `pkg/configuration/config.go` and `keyring.go` of its source.
+const KEPT: &[&str] = &["user config file", "keyring"];
 /// What a server says that does not take a token.
-const TOKEN: &[&str] = &["token", "auth", "credential", "revoked", "expired", "log in", "login"];
+const TOKEN: &[&str] = &["token", "credential", "revoked", "expired", "log in", "login"];
 /// That takes it, and not for this.
 const ACCESS: &[&str] =
     &["access", "permission", "forbidden", "not allowed", "unauthorized", "not authorized"];
@@ -73,13 +80,19 @@ pub fn diagnose(
         return Ok(Outcome::NotLoggedIn);
     }
     let why = line(stderr);
-    // Names of the repository's own choice say nothing.
     if has(stderr, HOME) {
         return Err(Failure::new(Code::Failed, "doppler needs a home folder that it can write to")
             .why(why)
             .next("HOME=/a/folder before the command")
             .into());
     }
+    if has(stderr, KEPT) {
+        return Err(Failure::new(Code::Failed, "doppler cannot read what it has kept of your login")
+            .why(why)
+            .next("doppler login      in CI: a service token in DOPPLER_TOKEN")
+            .into());
+    }
+    // Names of the repository's own choice say nothing.
     let names = [doppler.project.as_str(), &doppler.config];
     let is_name = |word: &&str| names.contains(&word.trim_matches(['\'', '"', '`', '.', ',']));
     let words: Vec<&str> = why.split_whitespace().filter(|word| !is_name(word)).collect();
@@ -100,18 +113,21 @@ pub fn diagnose(
         vec!["projects", "--json"],
         vec!["configure", "get", "project", "--json", "--scope", &folder],
     ];
-    let ask = |verb: &Vec<&str>| Doppler::start(launcher, doppler.command(launcher, verb));
+    let ask = |verb: &Vec<&str>| Doppler::start(launcher, doppler.command(launcher, verb), None);
     // All at once: together they may take no longer than one.
     let asked: Vec<Captured> = questions.iter().map(ask).collect::<Result<_>>()?;
     let answer = |child: Captured| match child.within(deadline) {
         Ok(Some(said)) if said.code == 0 => serde_json::from_str(&said.stdout).map_err(|_| String::new()),
         Ok(Some(said)) => Err(said.stderr),
-        _ => Err("deadline exceeded".to_owned()),
+        _ => Err(LATE.to_owned()),
     };
     let answers: Vec<std::result::Result<Value, String>> = asked.into_iter().map(answer).collect();
     let [me, configs, projects, scope] = answers.as_slice() else { return Ok(silent()) };
     Ok(judge(doppler, (why, &words), [me, configs, projects, scope]))
 }
+
+/// What is put for an answer that did not come in time.
+const LATE: &str = "deadline exceeded";
 
 type Asked<'a> = &'a std::result::Result<Value, String>;
 
@@ -122,9 +138,13 @@ fn judge(
     [me, configs, projects, scope]: [Asked<'_>; 4],
 ) -> Outcome {
     if let Err(said) = me {
-        return match has(said, NETWORK) || !has(said, TOKEN) {
-            true => Outcome::Unreachable(line(said)),
-            false => Outcome::Revoked(line(said)),
+        return match said.as_str() {
+            // The first answer was no fault of a network: it has to do.
+            LATE if has(words, SCOPE) => Outcome::WrongScope { why, is_tokens: true },
+            LATE if has(words, ACCESS) => Outcome::NoAccess(why),
+            LATE if has(words, TOKEN) => Outcome::Revoked(why),
+            _ if !has(said, NETWORK) && has(said, TOKEN) => Outcome::Revoked(line(said)),
+            _ => Outcome::Unreachable(line(said)),
         };
     }
     let (project, config) = (&doppler.project, &doppler.config);
@@ -231,15 +251,26 @@ mod tests {
     fn a_token_is_refused_by_words_and_a_server_that_fails_is_none() {
         let refused = Err::<Value, _>("Doppler Error: Invalid Service token".to_owned());
         let failed = Err::<Value, _>("{\"error\":\"Internal server error\"}".to_owned());
-        let late = Err::<Value, _>("deadline exceeded".to_owned());
+        let down = Err::<Value, _>("{\"error\":\"Authentication service is unavailable\"}".to_owned());
+        let late = Err::<Value, _>(LATE.to_owned());
         let nothing = Err(String::new());
         for (me, is) in [
             (&refused, Outcome::Revoked("Invalid Service token".to_owned())),
             (&failed, Outcome::Unreachable("Internal server error".to_owned())),
-            (&late, Outcome::Unreachable("deadline exceeded".to_owned())),
+            (&down, Outcome::Unreachable("Authentication service is unavailable".to_owned())),
+            (&late, Outcome::Unreachable(LATE.to_owned())),
         ] {
             let answers = [me, &nothing, &nothing, &nothing];
             assert_eq!(judge(&doppler("links", true), ("why".to_owned(), "why"), answers), is);
+        }
+        // Where nothing more comes in time, what came has to do.
+        for (why, is) in [
+            ("Invalid Service token", "revoked"),
+            ("This token does not have access to requested config 'prd'", "wrong project or config"),
+            ("You do not have access", "no access"),
+        ] {
+            let answers = [&late, &nothing, &nothing, &nothing];
+            assert_eq!(judge(&doppler("links", true), (why.to_owned(), why), answers).name(), is);
         }
     }
 

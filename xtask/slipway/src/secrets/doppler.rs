@@ -101,9 +101,13 @@ impl Doppler {
         LEADS.iter().fold(command, |command, name| command.env_remove(name))
     }
 
-    /// Starts a command, to be heard when it has ended.
-    pub(super) fn start(launcher: &Launcher<'_>, command: Cmd<'_>) -> Result<Captured> {
-        let start = Start::new(command, Kind::Doppler, Leash::Signal(Signal::KILL));
+    /// Starts a command, to be heard when it has ended; `-v` shows `shown` in its place, if that is given.
+    pub(super) fn start(
+        launcher: &Launcher<'_>,
+        command: Cmd<'_>,
+        shown: Option<String>,
+    ) -> Result<Captured> {
+        let start = Start::new(command, Kind::Doppler, Leash::Signal(Signal::KILL)).shown(shown);
         Captured::new(launcher.start(start.outputs(Stdio::piped(), Stdio::piped()))?)
     }
 
@@ -117,21 +121,26 @@ impl Doppler {
             .command(launcher, &verb)
             // Which are missing is seen here, with what each is for.
             .args(["--no-exit-on-missing-only-secrets", "--no-fallback", "--no-liveness-ping"])
-            .arg("--")
-            .arg(own)
-            .arg(VERB)
-            .args(&asked);
+            .arg("--");
         // What the shell has under a declared name would come back as if it were Doppler's.
         let command = names.iter().fold(command, |command, name| command.env_remove(name));
+        // Whoever pastes it must not be shown the values.
+        let shown = format!("{command} true");
+        let command = command.arg(own).arg(VERB).args(&asked);
         let deadline = Instant::now() + LIMIT;
-        Ok(Fetch { child: Self::start(launcher, command)?, doppler: self.clone(), names, deadline })
+        Ok(Fetch {
+            child: Self::start(launcher, command, Some(shown))?,
+            doppler: self.clone(),
+            names,
+            deadline,
+        })
     }
 
     /// Begins to ask for the names that the config has, without values.
     pub fn names(&self, launcher: &Launcher<'_>) -> Result<Names<'_>> {
         let (project, config) = (&self.project, &self.config);
         let verb = ["secrets", "--only-names", "--json", "--project", project, "--config", config];
-        let child = Self::start(launcher, self.command(launcher, &verb))?;
+        let child = Self::start(launcher, self.command(launcher, &verb), None)?;
         Ok(Names { doppler: self, child, deadline: Instant::now() + LIMIT })
     }
 }
@@ -192,14 +201,22 @@ impl Doppler {
     /// Why a command of Doppler's failed.
     fn why(&self, launcher: &Launcher<'_>, said: &Said, deadline: Instant) -> Result<Outcome> {
         let text = said.stderr.to_lowercase();
-        if text.contains("unknown flag") || text.contains("unknown shorthand flag") {
+        if ["unknown flag", "unknown shorthand flag", "unknown command"]
+            .iter()
+            .any(|word| text.contains(word))
+        {
             return Err(Failure::new(Code::Missing, "this version of doppler is too old")
                 .why(tail(said.stderr.trim(), 3))
                 .next("doppler update")
                 .into());
         }
-        if said.code == 0 {
-            return Err(odd("doppler ended well and gave no values", said).into());
+        match said.code {
+            0 => return Err(odd("doppler ended well and gave no values", said).into()),
+            // 255 is its own for a child that a signal ended.
+            129..=192 => {
+                return Err(odd(&format!("doppler was ended by signal {}", said.code - 128), said).into());
+            }
+            _ => {}
         }
         diagnosis::diagnose(self, launcher, &said.stderr, deadline)
     }

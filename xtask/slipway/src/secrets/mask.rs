@@ -43,21 +43,15 @@ struct Found {
 }
 
 impl Mask {
-    /// `values`: (name, value). Gives also the names whose values are not hidden because they are short or
-    /// everyday ones.
+    /// Hides `values`, but for those that are short or everyday ones.
     ///
     /// The lines of a value are hidden on their own too: it may be printed indented, or with other line ends.
-    pub fn new<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(Self, Vec<String>)> {
-        let (mut all, mut shown) = (Vec::new(), Vec::new());
-        for (name, value) in values {
-            let value = value.trim();
-            if is_searchable(value) {
-                all.extend(spellings(value));
-                if value.contains('\n') {
-                    all.extend(value.lines().filter(|line| is_searchable(line)).flat_map(spellings));
-                }
-            } else if !value.is_empty() {
-                shown.push(name.to_owned());
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let mut all = Vec::new();
+        for value in values.into_iter().map(str::trim).filter(|value| is_searchable(value)) {
+            all.extend(spellings(value));
+            if value.contains('\n') {
+                all.extend(value.lines().filter(|line| is_searchable(line)).flat_map(spellings));
             }
         }
         all.sort_unstable();
@@ -83,7 +77,7 @@ impl Mask {
             heads.push(head);
             forms.push(Form { bytes, shorter });
         }
-        Ok((Self { forms, heads, filter }, shown))
+        Ok(Self { forms, heads, filter })
     }
 
     /// Nothing to hide.

@@ -46,6 +46,12 @@ impl Values {
         let secret = self.fetched.iter().filter(|name| self.masked.contains(name));
         secret.filter_map(|name| Some((name.as_str(), self.values.get(name)?.as_str())))
     }
+
+    /// The names of those that are not hidden all the same: short and everyday ones, which would hide half of a log.
+    pub fn shown(&self) -> Vec<&str> {
+        let shown = self.secret().filter(|(_, value)| !value.trim().is_empty() && !is_searchable(value));
+        shown.map(|(name, _)| name).collect()
+    }
 }
 
 /// The development defaults. What is provided is not among them: the tool sets it, from the local cluster,

@@ -1,8 +1,6 @@
 //! The forms in which a secret's value can be in a file or in a line of output: as it is, and as programs
 //! write it into other texts. What is compressed, encrypted, or encoded with other text and wrapped is none of them.
 
-use std::fmt::Write as _;
-
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -51,6 +49,10 @@ const LEFT: &[&str] = &[
 
 /// How many characters of base64 the usual programs write into a line: coreutils and MIME, OpenSSL and PEM.
 const WRAPPED: [usize; 2] = [76, 64];
+/// And of hex: `xxd -p`.
+const WRAPPED_HEX: [usize; 1] = [60];
+/// What .NET's JSON has as numbers, beside all that is not ASCII.
+const DOTNET: &str = "\"&'+<>`\u{7f}";
 
 /// Whether it makes sense to search for a value: one that is short or an everyday word would be found where
 /// nobody has put it. Who searches says which values it has left out.
@@ -95,17 +97,26 @@ pub fn spellings(value: &str) -> Vec<Vec<u8>> {
     }
     // Encoded by itself, into lines.
     let lines = base64(&STANDARD_NO_PAD, value.as_bytes(), 0);
-    for width in WRAPPED.into_iter().filter(|width| lines.len() > *width) {
-        let lines = lines.as_bytes().chunks(width).filter(|line| line.len() >= SHORTEST);
-        lines.for_each(|line| add(String::from_utf8_lossy(line).into_owned()));
+    wrapped(&lines, &WRAPPED).for_each(&mut add);
+    for upper in [true, false] {
+        wrapped(&hex(value.as_bytes(), upper), &WRAPPED_HEX).for_each(&mut add);
     }
-    // As serde_json and JavaScript write it, Go, Python, and PHP, which has the slash escaped too.
+    // As serde_json and JavaScript write it, Go, Python, and PHP, which has the slash escaped too; Java's have the digits
+    // of a number in upper case, .NET's more numbers.
     let html = |c: char| "<>&\u{2028}\u{2029}".contains(c);
-    add(json(value, |_| false));
-    add(json(value, html));
-    let ascii = json(value, |c| !c.is_ascii());
-    add(ascii.replace('/', "\\/"));
-    add(ascii);
+    let texts = [
+        json(value, |_| false, false),
+        json(value, html, false),
+        json(value, |c| !c.is_ascii(), false),
+        json(value, |c| !c.is_ascii(), true),
+        json(value, |c| !c.is_ascii() || DOTNET.contains(c), true),
+    ];
+    for text in texts {
+        add(text.replace('/', "\\/"));
+        // A log writes as one text what was JSON already.
+        add(json(&text, |_| false, false));
+        add(text);
+    }
     found
 }
 
@@ -142,25 +153,38 @@ fn base64(engine: &impl Engine, value: &[u8], offset: usize) -> String {
     text.get(first..end).unwrap_or_default().to_owned()
 }
 
-/// The inside of a JSON string, with what `also` names as `\u0000`.
-fn json(value: &str, also: impl Fn(char) -> bool) -> String {
+/// The whole lines of `text`, each `width` long but for the last; none where there is but one.
+fn wrapped(text: &str, widths: &[usize]) -> impl Iterator<Item = String> {
+    let widths = widths.iter().filter(|width| text.len() > **width);
+    let lines = widths.flat_map(|width| text.as_bytes().chunks(*width));
+    lines.filter(|line| line.len() >= SHORTEST).map(|line| String::from_utf8_lossy(line).into_owned())
+}
+
+/// The inside of a JSON string, with what `also` names as a number, in upper-case digits or not.
+fn json(value: &str, also: impl Fn(char) -> bool, upper: bool) -> String {
     value.chars().fold(String::new(), |mut text, c| {
         match c {
+            c if also(c) => number(&mut text, c, upper),
             '"' | '\\' => text.extend(['\\', c]),
             '\n' => text.push_str("\\n"),
             '\r' => text.push_str("\\r"),
             '\t' => text.push_str("\\t"),
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
-            c if c < ' ' || also(c) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(text, "\\u{unit:04x}");
-                }
-            }
+            c if c < ' ' => number(&mut text, c, upper),
             c => text.push(c),
         }
         text
     })
+}
+
+fn number(text: &mut String, c: char, upper: bool) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let [high, low] = unit.to_be_bytes();
+        text.push_str("\\u");
+        text.extend(digits(high, upper));
+        text.extend(digits(low, upper));
+    }
 }
 
 #[cfg(test)]
@@ -232,6 +256,11 @@ mod tests {
             // Go's json, PHP's json_encode, and lower-case digits.
             "p@ss w/ü~*\\\"\\u00261",
             "p@ss w\\/\\u00fc~*\\\"&1",
+            // PHP's without numbers, Java's, .NET's, and the first one as a text of a log.
+            "p@ss w\\/ü~*\\\"&1",
+            "p@ss w/\\u00FC~*\\\"&1",
+            "p@ss w/\\u00FC~*\\u0022\\u00261",
+            "p@ss w/ü~*\\\\\\\"&1",
             "p%40ss%20w%2f%c3%bc~%2a%22%261",
             "70407373",
         ] {

@@ -42,6 +42,9 @@ pub struct Args {
     /// Stay, and end the child's whole group instead
     #[arg(long)]
     group: bool,
+    /// Fail with a shell's codes
+    #[arg(long)]
+    placed: bool,
     /// The program and its arguments
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -50,7 +53,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (program, rest) = args.command.split_first().context("no program")?;
     let code = match args.signal {
-        Some(signal) if !args.group => process::exec_on_leash(args.parent, signal, program, rest)?,
+        Some(signal) if !args.group => {
+            process::exec_on_leash(args.parent, signal, args.placed, program, rest)?
+        }
         _ => process::exec_in_group(args.parent, program, rest)?,
     };
     Ok(ExitCode::from(code))

@@ -46,6 +46,8 @@ fn every_verb_has_help_with_an_example() {
         "db stop",
         "db upgrade-server",
         "secrets",
+        "secrets run",
+        "secrets check",
         "secrets scan",
         "image",
         "image build",

@@ -17,7 +17,9 @@ pub fn compiled(main: &str, name: &str) -> PathBuf {
     let program = folder.join(name);
     if !program.exists() {
         std::fs::create_dir_all(&folder).unwrap();
-        let staged = folder.join(std::process::id().to_string());
+        // Each caller has a place of its own, be it a thread or a process.
+        let stage = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let staged = stage.path().join(name);
         let mut rustc = Command::new("rustc");
         rustc.args(["-O", "--edition", "2024", "-A", "dead_code", "-o"]).arg(&staged).arg(main);
         let made = rustc.output().unwrap();

@@ -31,6 +31,9 @@ fn every_verb_ends_or_runs_without_input() {
         ("image build", 0),
         ("image inspect", 0),
         ("image push", 2),
+        ("secrets run -- cat", 0),
+        ("secrets check", 2),
+        ("secrets scan", 0),
         ("ci fmt", 1),
         ("doctor", 0),
         ("doctor --json", 0),
@@ -41,7 +44,7 @@ fn every_verb_ends_or_runs_without_input() {
         assert_eq!(ran.code, Some(code), "`{line}` said:\n{}{}", ran.stdout, ran.stderr);
     }
     let overview = case.run("--help").stdout;
-    for verb in ["dev", "test", "db", "image", "ci", "doctor", "help"] {
+    for verb in ["dev", "test", "db", "secrets", "image", "ci", "doctor", "help"] {
         assert!(overview.contains(&format!(" {verb} ")), "{overview}");
         assert!(verb == "dev" || ends.iter().any(|(line, _)| line.starts_with(verb)), "{verb} was not tried");
     }

@@ -49,7 +49,7 @@ impl Oracle {
 }
 
 fn mask(values: &[&str]) -> Result<Mask> {
-    Ok(Mask::new(values.iter().map(|value| ("NAME", *value)))?.0)
+    Mask::new(values.iter().copied())
 }
 
 /// What comes out of a stream that is split at `cuts`.
@@ -234,13 +234,11 @@ fn what_cannot_be_a_beginning_is_not_held() -> Result<()> {
 }
 
 #[test]
-fn what_is_not_hidden_is_named() -> Result<()> {
-    let values = [("MODE", "production"), ("EMPTY", " \n"), ("PIN", "1234"), ("EDIT_TOKEN", "s3cretToken42")];
-    let (mask, shown) = Mask::new(values)?;
-    assert_eq!(shown, ["MODE", "PIN"]);
+fn short_and_everyday_values_are_not_hidden() -> Result<()> {
+    let values = ["production", " \n", "1234"];
+    assert!(mask(&values)?.is_empty());
+    let mask = mask(&[&values[..], &["s3cretToken42"]].concat())?;
     assert!(!mask.is_empty());
-    let (mask, _) = Mask::new(values.into_iter().take(3))?;
-    assert!(mask.is_empty());
     assert_eq!(split(&mask, b"production 1234", &[4]), b"production 1234");
     Ok(())
 }

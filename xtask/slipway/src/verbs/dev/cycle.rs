@@ -119,7 +119,7 @@ impl<'a> Cycle<'a> {
         repository: Repository,
         cluster: Cluster,
         port: Port,
-        given: Given,
+        mut given: Given,
         watch: Watch,
         problem: Problem,
     ) -> Result<Self> {

@@ -56,6 +56,9 @@ impl<'a> Shown<'a> {
         if let Some(unused) = given.unused(self.context) {
             screen.note(&unused);
         }
+        if let Some(shown) = given.shown() {
+            screen.note(&shown);
+        }
     }
 
     pub fn migrations(&self, applied: usize, loaded: bool, took: Duration) {

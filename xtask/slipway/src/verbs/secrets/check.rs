@@ -136,8 +136,12 @@ fn names(
     }
     let (mut found, mut refused) = (Found::new(), Vec::new());
     for (environment, names, scope) in asked {
-        let (names, scope) = (names.finish(&launcher)?, scope.finish(&launcher)?);
-        match scope.and(names) {
+        // Why it was refused is found out once: each time costs as much as the question itself.
+        let answer = match scope.finish(&launcher)? {
+            Ok(_) => names.finish(&launcher)?,
+            Err(outcome) => Err(outcome),
+        };
+        match answer {
             Ok(names) => drop(found.insert(environment, names)),
             Err(outcome) => refused.push((environment, outcome)),
         }

@@ -1,11 +1,11 @@
 //! Under GitHub Actions: its runner is told what to mask, in what this step and later ones write.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::context::Context;
 use crate::secrets::{Values, is_searchable};
 
-/// The process that starts a step's shell, and reads what it writes.
+/// The process that starts a step's shell, and reads what that writes.
 const RUNNER: &str = "Runner.Worker";
 
 /// Tells the runner, and only the runner: anywhere else these lines would be the leak.
@@ -28,23 +28,23 @@ pub fn tell(context: &Context, values: &Values) {
     }
 }
 
-/// Whether our stderr is what the runner reads: that of the step's shell, the first process below the runner.
+/// Whether our stderr is what the runner reads: it has the other end of that pipe. A step that sends its streams
+/// elsewhere, by `exec > >(tee LOG)` too, has another one, and what reads that writes it down.
 fn reads_stderr(parent: u32) -> bool {
-    let mut below = parent;
-    while let Some((_, above)) = name_and_parent(below) {
-        if name_and_parent(above).is_some_and(|(name, _)| name == RUNNER) {
-            let steps = std::fs::read_link(format!("/proc/{below}/fd/2"));
-            let ours = std::fs::read_link("/proc/self/fd/2");
-            // Two pipes have two names. A file is nobody's to tell.
-            return matches!((steps, ours), (Ok(steps), Ok(ours)) if steps == ours && is_pipe(&ours));
+    // Two pipes have two names. A file is nobody's to tell.
+    let Ok(ours) = std::fs::read_link("/proc/self/fd/2") else { return false };
+    let is_pipe =
+        ["pipe:", "socket:"].iter().any(|kind| ours.as_os_str().as_bytes().starts_with(kind.as_bytes()));
+    let mut above = parent;
+    while let Some((name, next)) = name_and_parent(above) {
+        if name == RUNNER {
+            let open = std::fs::read_dir(format!("/proc/{above}/fd")).into_iter().flatten().flatten();
+            return is_pipe
+                && open.filter_map(|entry| entry.path().read_link().ok()).any(|held| held == ours);
         }
-        below = above;
+        above = next;
     }
     false
-}
-
-fn is_pipe(path: &Path) -> bool {
-    path.to_str().is_some_and(|path| path.starts_with("pipe:") || path.starts_with("socket:"))
 }
 
 /// A process's name and the one that started it, from its status.

@@ -17,7 +17,7 @@ use crate::secrets::{Mask, Values};
 pub struct Outputs {
     mask: Arc<Mask>,
     /// Names whose values are too short or too common to be masked.
-    plain: Vec<String>,
+    shown: Vec<String>,
     /// Whether each stream passes through the mask.
     stdout: bool,
     stderr: bool,
@@ -30,7 +30,7 @@ type Opened = ([Stdio; 2], Vec<(PipeReader, OwnedFd)>);
 
 impl Outputs {
     pub fn new(context: &Context, values: &Values) -> Result<Self> {
-        let (mask, plain) = Mask::new(values.secret())?;
+        let mask = Mask::new(values.secret().map(|(_, value)| value))?;
         let env = &context.env;
         // In CI a terminal is nobody's: what goes there is in a log.
         let passes = |is_terminal: bool| !mask.is_empty() && (!is_terminal || env.is_set("CI"));
@@ -40,7 +40,7 @@ impl Outputs {
             is_one: env.stdout_terminal == env.stderr_terminal
                 && is_same(std::io::stdout(), std::io::stderr()),
             mask: Arc::new(mask),
-            plain,
+            shown: values.shown().into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -58,8 +58,8 @@ impl Outputs {
             _ => "; on the terminal it is not masked",
         }
         .to_owned();
-        if !self.plain.is_empty() {
-            said += &format!("; not masked, too short or too common: {}", self.plain.join(", "));
+        if !self.shown.is_empty() {
+            said += &format!("; not masked, too short or too common: {}", self.shown.join(", "));
         }
         said
     }
@@ -88,9 +88,9 @@ impl Outputs {
 
     /// Copies what comes out of a pipe, masked, until its end. Gives why it could not go on, unless the reader has gone:
     /// so has, for the program, the one who read it.
-    pub fn pump(&self, (mut from, to): (PipeReader, OwnedFd)) -> JoinHandle<Option<io::Error>> {
+    pub fn pump(&self, (mut from, to): (PipeReader, OwnedFd)) -> Result<JoinHandle<Option<io::Error>>> {
         let mask = self.mask.clone();
-        std::thread::spawn(move || {
+        let copy = move || {
             let mut stream = mask.stream();
             let (mut read, mut out) = (vec![0; 64 * 1024], Vec::new());
             loop {
@@ -111,7 +111,8 @@ impl Outputs {
                     Ok(()) => {}
                 }
             }
-        })
+        };
+        std::thread::Builder::new().spawn(copy).context("cannot start a thread")
     }
 }
 

@@ -55,8 +55,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         return Err(launcher.replace_us(command, Kind::Program, masked));
     }
     let (streams, pipes) = outputs.open()?;
+    // First, so that a machine that has no threads left ends no program.
+    let pumps = pipes.into_iter().map(|pipe| outputs.pump(pipe)).collect::<Result<Vec<_>>>()?;
     let running = launcher.start_in_place(command, Kind::Program, masked, streams)?;
-    let pumps = pipes.into_iter().map(|pipe| outputs.pump(pipe)).collect::<Vec<_>>();
     let name = Path::new(program).file_name().unwrap_or(program).display().to_string();
     let code = running.wait(
         || pumps.iter().all(JoinHandle::is_finished),

@@ -24,6 +24,10 @@ pub struct Args {
     json: bool,
 }
 
+/// What gets the history that is cut off, and older versions that are left out.
+const UNSHALLOW: &str = "git fetch --unshallow      for actions/checkout: fetch-depth: 0";
+const UNFILTER: &str = "git fetch --refetch --no-filter      for actions/checkout: no filter";
+
 /// More of them are for `--json`.
 const SHOWN: usize = 100;
 /// The widest path on a line of a finding.
@@ -73,13 +77,18 @@ pub fn step(context: &Context, report: &mut dyn FnMut(&str, &str, &str)) -> Resu
         );
     }
     show(context, &found, started)?;
-    match found.has_history {
-        true => Ok(0),
-        // A checkout without it would pass for ever.
-        false => Err(Failure::new(Code::Failed, "there is no history to scan: this is no git repository")
-            .next("a checkout with git's history: fetch-depth: 0 for actions/checkout")
-            .into()),
-    }
+    // A checkout without all of it would pass for ever.
+    let (what, mend) = match &found {
+        Report { has_history: false, .. } => {
+            ("there is no history to scan: this is no git repository", "fetch-depth: 0 for actions/checkout")
+        }
+        Report { is_shallow: true, .. } => {
+            ("the history is cut off here, so it was not all scanned", UNSHALLOW)
+        }
+        Report { missing: 1.., .. } => ("not all of the history is in this clone", UNFILTER),
+        _ => return Ok(0),
+    };
+    Err(Failure::new(Code::Failed, what).next(mend).into())
 }
 
 fn look(context: &Context, with_home: bool) -> Result<Report> {
@@ -180,23 +189,11 @@ fn notes(context: &Context, report: &Report) {
         screen.note("no git repository: the files of this folder, no history");
     }
     if report.is_shallow {
-        let mend = match context.env.github_actions() {
-            true => "fetch-depth: 0 for actions/checkout",
-            false => "git fetch --unshallow",
-        };
-        screen.note(&format!(
-            "the history is cut off here (a shallow clone), and what is before was not seen: {mend}"
-        ));
+        screen.note(&format!("the history is cut off here (a shallow clone): {UNSHALLOW}"));
     }
     if report.missing > 0 {
-        let mend = match context.env.github_actions() {
-            true => "no filter for actions/checkout",
-            false => "git fetch --refetch --no-filter",
-        };
-        screen.note(&format!(
-            "{} not in this clone (a partial one), and not seen: {mend}",
-            count(report.missing, "older version")
-        ));
+        let missing = count(report.missing, "older version");
+        screen.note(&format!("{missing} not in this clone (a partial one), and not seen: {UNFILTER}"));
     }
     if let Some(entry) = report.idle.first() {
         let more = report.idle.len() - 1;

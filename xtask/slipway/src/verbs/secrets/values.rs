@@ -1,6 +1,6 @@
 //! Whose values a run gets: Doppler's, or the development defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -35,6 +35,8 @@ pub struct Given {
     why: Option<&'static str>,
     /// The names that it was asked for.
     asked: Vec<String>,
+    /// All values that were ever to be hidden: a service that has one may run on after it is declared no more.
+    hidden: BTreeSet<String>,
 }
 
 impl Given {
@@ -75,8 +77,15 @@ impl Given {
     }
 
     /// What output must not show.
-    pub fn mask(&self) -> Result<Mask> {
-        Ok(Mask::new(self.values.secret())?.0)
+    pub fn mask(&mut self) -> Result<Mask> {
+        self.hidden.extend(self.values.secret().map(|(_, value)| value.to_owned()));
+        Mask::new(self.hidden.iter().map(String::as_str))
+    }
+
+    /// Which of these values it shows all the same.
+    pub fn shown(&self) -> Option<String> {
+        let names = self.values.shown().join(", ");
+        (!names.is_empty()).then(|| format!("not masked, too short or too common: {names}"))
     }
 
     /// Takes another declaration for dev; Doppler is not asked again. What there is to say about that.
@@ -171,7 +180,7 @@ impl Asking {
 fn local(context: &Context, secrets: &Secrets, environment: Environment, why: Option<&'static str>) -> Given {
     let doppler = BTreeMap::new();
     let values = choose(secrets, environment, &doppler, |name| shell(context, name));
-    Given { values, doppler, scope: None, why, asked: Vec::new() }
+    Given { values, doppler, scope: None, why, asked: Vec::new(), hidden: BTreeSet::new() }
 }
 
 fn given(
@@ -188,7 +197,14 @@ fn given(
     }
     let project = secrets.project().unwrap_or_default();
     let asked = secrets.within(environment).map(|(name, _)| name.to_owned()).collect();
-    Ok(Given { values, doppler, scope: Some(format!("{project}/{environment}")), why: None, asked })
+    Ok(Given {
+        values,
+        doppler,
+        scope: Some(format!("{project}/{environment}")),
+        why: None,
+        asked,
+        hidden: BTreeSet::new(),
+    })
 }
 
 fn shell(context: &Context, name: &str) -> Option<String> {

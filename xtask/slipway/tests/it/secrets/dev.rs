@@ -2,7 +2,7 @@
 
 use super::{DEV_TOKEN, links};
 use crate::case::{Case, get};
-use crate::doppler::Answer;
+use crate::doppler::{Answer, Doppler};
 
 const CONFIG: &str = r#"
 [service]
@@ -58,6 +58,20 @@ fn what_the_service_prints_is_masked() {
     );
     let mut dev = case.start("dev");
     dev.until("token Ok(\"***\")").until("watching");
+    // Declared otherwise meanwhile: a service that has it may run on, and its lines are read as before.
+    dev.text.clear();
+    case.edit("xtask.toml", "dev = \"dev-only\"", "masked = false, dev = \"dev-only\"");
+    dev.until("token Ok(\"***\")").until("swap      ✓ ");
+    dev.signal("INT");
+    assert_eq!(dev.end(), 0, "{}", dev.text);
+}
+
+#[test]
+fn what_is_not_masked_is_named() {
+    let api = Doppler::start().config("links", "dev", &[("EDIT_TOKEN", "password"), ("LOG_LEVEL", "debug")]);
+    let case = Case::with_service().file("xtask.toml", CONFIG).doppler(&api);
+    let mut dev = case.start("dev");
+    dev.until("note").until("not masked, too short or too common: EDIT_TOKEN").until("watching");
     dev.signal("INT");
     assert_eq!(dev.end(), 0, "{}", dev.text);
 }

@@ -120,9 +120,13 @@ fn the_runner_of_github_actions_is_told_what_to_mask_where_it_reads() {
         ran.says(&["::add-mask::100%25-one\n", "::add-mask::half-after\n", "::add-mask::line-two-long\n"]);
     assert_eq!(ran.stderr.matches("add-mask").count(), 3, "{}", ran.stderr);
     // Into a file, or to whoever writes one, they would be the leak.
-    for step in
-        ["\"$@\" 2> LOG\ntrue", "\"$@\" 2>&1 | tee LOG", "bash -c '\"$@\"; true' bash \"$@\" 2>&1 | tee LOG"]
-    {
+    for step in [
+        "\"$@\" 2> LOG\ntrue",
+        "\"$@\" 2>&1 | tee LOG",
+        "bash -c '\"$@\"; true' bash \"$@\" 2>&1 | tee LOG",
+        "exec > >(tee -a LOG) 2>&1\n\"$@\"\nexec >&- 2>&-; wait $!",
+        "exec 2> >(cat > LOG)\n\"$@\"\nexec 2>&-; wait $!",
+    ] {
         let (_, log) = told(step);
         assert!(log.contains("GitHub is not told") && !log.contains("add-mask"), "{step}: {log}");
     }

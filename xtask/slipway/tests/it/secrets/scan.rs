@@ -155,6 +155,11 @@ fn the_history_is_all_that_a_ref_leads_to() {
     std::fs::remove_file(root.join("blob")).unwrap();
     git(&["tag", "bytes", &blob]);
     wanted.insert("refs/tags/bytes:2 doppler-token history".to_owned());
+    // In what people wrote of a commit and of a tag.
+    git(&["commit", "-q", "--allow-empty", "-m", "rotate", "-m", &format!("was {}", token("st.dev.", 78))]);
+    wanted.insert(format!("(message):3 doppler-token history {}", short("HEAD")));
+    git(&["tag", "-a", "-m", &format!("with {}", token("pt.", 79)), "said"]);
+    wanted.insert("refs/tags/said:1 doppler-token history".to_owned());
     // A merge that has what neither side had.
     git(&["checkout", "-q", "-b", "other", "main"]);
     git(&["commit", "-q", "--allow-empty", "-m", "other"]);
@@ -310,6 +315,7 @@ fn what_was_not_read_is_said() {
     case.run("secrets scan").code(0).says(&["✓ scan", "1 over 5 MB passed over"]);
     let shallow = case.below("../shallow");
     shallow.run("secrets scan").code(0).says(&["note", "shallow clone"]);
+    shallow.run("ci secrets").code(1).says(&["error: the history is cut off", "next", "fetch-depth: 0"]);
     let case = Case::new().file("a.txt", "a\n").file("closed.txt", token("st.dev.", 86)).ordinary_user();
     std::os::unix::fs::chown(case.root().join("closed.txt"), Some(0), Some(0)).ok();
     let closed = std::os::unix::fs::PermissionsExt::from_mode(0o000);

@@ -133,17 +133,18 @@ impl Run {
         format!("{}{}\n{}", of(&self.running.id().to_string()), of(program), self.running.unread())
     }
 
+    /// Waits as long as both of us run, or until a time is over that only keeps a broken test from hanging.
     #[track_caller]
     fn waits(&self, what: &str, is: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is() {
-            assert!(
-                Instant::now() < deadline,
-                "{:?}: no {what}: {:?}{}",
-                self.way,
-                self.read("got"),
-                self.states()
-            );
+            let (has_ended, is_late) = (has_ended(self.running.id()), Instant::now() > deadline);
+            if has_ended || is_late {
+                // What came at the last moment, or while this machine stood still, counts.
+                std::thread::sleep(Duration::from_secs(2));
+                let why = if has_ended { "it has ended" } else { "too late" };
+                assert!(is(), "{:?}: no {what}, {why}: {:?}{}", self.way, self.read("got"), self.states());
+            }
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -192,10 +193,18 @@ impl Drop for Run {
     }
 }
 
-/// Whether a process is stopped.
+/// The letter for what a process does; none where there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap();
-    stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+    state(pid) == Some('T')
+}
+
+fn has_ended(pid: u32) -> bool {
+    matches!(state(pid), None | Some('Z'))
 }
 
 #[test]
@@ -304,6 +313,49 @@ fn ctrl_z_stops_it_and_fg_goes_on() {
     }
 }
 
+/// Whoever was started in the background cannot know that it will not stay there.
+#[test]
+fn started_in_the_background_it_can_come_to_the_front() {
+    for way in PIPED {
+        let terminal = Terminal::new();
+        let shell = "\"$0\" \"$@\" >said 2>&1 & read -r; fg; echo ended $?.";
+        let case = way.case().wrap(&["bash", "--norc", "-ic", shell]);
+        let asks = "echo $$ $EDIT_TOKEN >started; read -r answer; echo $answer >got; exec ./counts";
+        let words = ["secrets", "run", "--", "sh", "-c", asks];
+        let running = case.start_in(terminal.other_end(), &words);
+        let run = Run { case, running, way };
+        run.waits("start", || run.read("started").ends_with('\n'));
+        // It reads, and is stopped: the terminal is the shell's.
+        run.waits("stop", || is_stopped(run.pid()));
+        terminal.press("");
+        run.waits("front", || !is_stopped(run.pid()));
+        terminal.press("hello");
+        let mut run = run.begun("counts");
+        assert_eq!(run.read("got"), "hello\n", "{way:?}");
+        terminal.strike("\x03");
+        run.waits("INT", || run.read("got") == "hello\nINT\n");
+        run.finish();
+        assert!(run.running.text.contains("ended 7."), "{way:?}: {}", run.running.text);
+    }
+}
+
+/// Keys that are struck before there is a program end it, too.
+#[test]
+fn ctrl_c_at_any_moment_of_a_start_ends_it() {
+    let whole = std::env::var("SLIPWAY_SOAK").is_ok();
+    for moment in 0..if whole { 400 } else { 40 } {
+        let terminal = Terminal::new();
+        let outputs = Way::Masked.outputs();
+        let case = Way::Masked.case().wrap(&["sh", "-c", &format!("echo on; exec \"$0\" \"$@\" {outputs}")]);
+        let mut running = case.start_in(terminal.other_end(), &["secrets", "run", "--", "sleep", "100"]);
+        running.until("on\n");
+        std::thread::sleep(Duration::from_micros(500 * (moment % 40)));
+        terminal.strike("\x03");
+        assert_eq!(running.end(), 130, "{moment}: {}", running.text);
+        nothing_left(&[case.root()]);
+    }
+}
+
 #[test]
 fn what_is_ignored_stays_ignored() {
     for way in PIPED {
@@ -357,8 +409,11 @@ fn with_stdin_from_a_pipe_the_program_can_read_the_terminal_and_be_interrupted()
 fn the_code_is_the_programs_or_a_shells() {
     for way in PIPED {
         let case = way.case().file("plain.txt", "echo no").file("orphan.sh", "#!/no/such/sh -e\n");
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(case.root().join("orphan.sh"), executable).unwrap();
+        let case = case.file("odd.sh", "#!/etc/passwd\n");
+        for script in ["orphan.sh", "odd.sh"] {
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(case.root().join(script), executable).unwrap();
+        }
         let code = |words: &[&str], code| {
             case.run_words(&[&["secrets", "run", "--"], words].concat()).code(code);
         };
@@ -369,6 +424,7 @@ fn the_code_is_the_programs_or_a_shells() {
         code(&["./no-such-program"], 127);
         code(&["./plain.txt"], 126);
         code(&["./orphan.sh"], 127);
+        code(&["./odd.sh"], 126);
         code(&["../repo"], 126);
     }
     for way in PIPED {

@@ -87,6 +87,7 @@ fn what_is_not_in_this_clone_is_said() {
     let case = case.below("../shallow");
     assert_eq!(facts(&case), "\"shallow\" 1 0 1");
     let case = case.below("../partial");
+    case.run("ci secrets").code(1).says(&["error: not all of the history", "next", "--no-filter"]);
     assert_eq!(facts(&case), "\"whole\" 1 1 1");
     case.run("secrets scan").code(0).says(&[
         "note",
