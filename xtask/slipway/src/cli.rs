@@ -123,8 +123,15 @@ pub fn main<V: Subcommand>(run: impl FnOnce(V, &Context) -> Result<ExitCode>) ->
         }
     };
     let context = Context::new(env, cli.options, Cli::<V>::command);
-    run(cli.verb, &context).unwrap_or_else(|error| {
+    let code = run(cli.verb, &context).unwrap_or_else(|error| {
         context.screen.error(&error);
         ExitCode::from(error.downcast_ref::<Failure>().map_or(1, |failure| failure.code))
-    })
+    });
+    match context.screen.unwritten() {
+        None => code,
+        Some(error) => {
+            context.screen.error(&anyhow::Error::new(error).context("stdout could not be written"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -174,8 +174,11 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self> {
         let refuse = |error: toml::de::Error| {
             let place = place(text, error.span().unwrap_or(0..0));
-            Failure::new(Code::Usage, format!("{place}: {}", error.message().replace('\n', "; ")))
-                .next("every key and its type: docs/xtask-toml.md")
+            Failure::new(
+                Code::Usage,
+                format!("{place}: {}", without_text(error.message()).replace('\n', "; ")),
+            )
+            .next("every key and its type: docs/xtask-toml.md")
         };
         let document = DeTable::parse(text).map_err(refuse)?;
         check_keys(text, "", document.get_ref())?;
@@ -322,7 +325,11 @@ fn check_keys(text: &str, table: &str, found: &DeTable<'_>) -> Result<()> {
         if !free && !known.contains(&name) {
             let at = if table.is_empty() { String::new() } else { format!(" in [{table}]") };
             let keys = known.join(", ");
+            let environments = Environment::ALL.map(Environment::name);
             let next = match nearest(name, known.iter().copied()) {
+                _ if table == "secrets.names.*" && environments.contains(&name) && name != "dev" => {
+                    format!("values of {name} belong in Doppler; known keys: {keys}")
+                }
                 Some(near) => format!("did you mean `{near}`? known keys: {keys}"),
                 None => format!("known keys: {keys}"),
             };
@@ -335,6 +342,19 @@ fn check_keys(text: &str, table: &str, found: &DeTable<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// serde quotes a text where it expects something else. A long one may be a secret in the wrong place.
+fn without_text(message: &str) -> String {
+    const SHORT: usize = 8;
+    match (message.split_once(" string \""), message.rsplit_once("\", expected")) {
+        (Some((before, quoted)), Some((_, after)))
+            if quoted.len() >= "\", expected".len() + after.len() + SHORT =>
+        {
+            format!("{before} string, expected{after}")
+        }
+        _ => message.to_owned(),
+    }
 }
 
 fn wrong(text: &str, span: Range<usize>, what: &str) -> Failure {

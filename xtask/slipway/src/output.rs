@@ -84,6 +84,7 @@ pub struct Screen {
 struct State {
     notes: usize,
     step: Option<Step>,
+    unwritten: Option<std::io::Error>,
 }
 
 struct Step {
@@ -187,10 +188,19 @@ impl Screen {
 
     /// Data for programs or for `$(…)`, on stdout.
     pub fn data(&self, text: &str) {
-        self.spinner.suspend(|| {
+        let written = self.spinner.suspend(|| writeln!(std::io::stdout(), "{text}"));
+        match written {
             // `| head` closes the pipe: no error of ours.
-            let _ = writeln!(std::io::stdout(), "{text}");
-        });
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                self.lock().unwritten.get_or_insert(error);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why some data could not be written, if so: a run must not end as if they had been.
+    pub fn unwritten(&self) -> Option<std::io::Error> {
+        self.lock().unwritten.take()
     }
 
     /// An error: what, labelled facts, and what to type next.

@@ -119,6 +119,11 @@ fn is_dangerous(name: &str) -> bool {
     DANGEROUS.contains(&name) || DANGEROUS_STARTS.iter().any(|start| name.starts_with(start)) || is_kept(name)
 }
 
+fn is_name(name: &str) -> bool {
+    let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(upper)
+}
+
 impl Secrets {
     /// Commit and path of an entry of `accepted`. Without at least 7 hexadecimal digits and `:` before it, all is path.
     pub fn accepted_parts(entry: &str) -> (Option<&str>, &str) {
@@ -129,6 +134,11 @@ impl Secrets {
         };
         // "/x" stays as it is: no path below the root.
         (commit, path.trim_start_matches("./").trim_end_matches('/'))
+    }
+
+    /// Whether a name can be declared, wherever it came from.
+    pub fn may_declare(name: &str) -> bool {
+        is_name(name) && !is_dangerous(name)
     }
 
     /// The project in Doppler, if one is named.
@@ -166,8 +176,7 @@ impl Secrets {
 
 fn check_name(text: &str, name: &str, declared: &Spanned<SecretName>) -> Result<()> {
     let refuse = |what: String, next: &str| Err(wrong(text, declared.span(), &what).next(next).into());
-    let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.chars().all(upper) {
+    if !is_name(name) {
         return refuse(
             format!("`{name}` is not the name of an environment variable"),
             "upper-case letters, digits and _, a letter first",
@@ -279,5 +288,20 @@ mod tests {
             assert!(said.contains(part), "{line}: {said}");
         }
         assert_eq!(refusal("A = { about = \"\", in = [\"stg\", \"prd\"], masked = false }"), None);
+    }
+
+    #[test]
+    fn a_value_in_the_wrong_place_is_not_said() {
+        for line in [
+            "A = \"s3cretToken42\"",
+            "A = \"s3cret\\\"Token42\"",
+            "A = s3cretToken42",
+            "A = { about = \"\", prd = \"s3cretToken42\" }",
+            "A = { about = [\"s3cretToken42\"] }",
+            "A = { about = \"\", masked = \"s3cretToken42\" }",
+        ] {
+            let said = refusal(line).unwrap_or_default();
+            assert!(said.contains("xtask.toml:4:") && !said.contains("Token42"), "{line}: {said}");
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! A child whose words are kept until it has ended, so that its starter can do something else meanwhile.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
 use super::Child;
+
+/// How long somebody who waits is told nothing.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A thread that nobody waits for.
 ///
@@ -79,10 +82,18 @@ impl Captured {
     }
 
     /// Waits for its end until `deadline`; a child that takes longer is killed, with what it has started. Something
-    /// that it leaves behind and that holds its stderr is waited for no longer than that.
-    pub fn within(mut self, deadline: Instant) -> Result<Option<Said>> {
+    /// that it leaves behind and that holds its stderr is waited for no longer than that. `waits` is called again and
+    /// again meanwhile.
+    pub fn within(mut self, deadline: Instant, waits: impl Fn()) -> Result<Option<Said>> {
         let left = || deadline.saturating_duration_since(Instant::now());
-        if let Ok(stdout) = self.stdout.recv_timeout(left())
+        let stdout = loop {
+            waits();
+            match self.stdout.recv_timeout(left().min(TICK)) {
+                Err(RecvTimeoutError::Timeout) if !left().is_zero() => {}
+                stdout => break stdout,
+            }
+        };
+        if let Ok(stdout) = stdout
             && let Some(code) = self.child.wait_for(left())?
         {
             while let Ok(line) = self.stderr.recv_timeout(left()) {

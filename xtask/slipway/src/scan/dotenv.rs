@@ -12,19 +12,8 @@ pub enum Flavor {
 }
 
 /// Parts of a name that say: for people to copy, or a program.
-const HARMLESS: &[&str] = &[
-    "example",
-    "examples",
-    "sample",
-    "samples",
-    "template",
-    "templates",
-    "tmpl",
-    "tpl",
-    "dist",
-    "schema",
-    "d",
-];
+const HARMLESS: &[&str] =
+    &["example", "examples", "sample", "samples", "template", "templates", "tmpl", "tpl", "dist", "schema"];
 /// What the names of copies end in.
 const COPIES: &[&str] = &["~", " copy", ".bak", ".old", ".local"];
 /// The ends of what is encrypted.
@@ -33,6 +22,8 @@ const ENCRYPTED: &[&str] = &["enc", "age", "gpg", "asc"];
 const PROGRAMS: &[&str] = &[
     "ts", "js", "mjs", "cjs", "tsx", "rs", "go", "py", "rb", "php", "java", "kt", "md", "html", "nix", "j2",
 ];
+/// How the name of a variable ends that is secret; what is public is not.
+const SECRET_ENDS: &[&str] = &["_KEY", "_PAT", "_PASS", "_PWD"];
 /// In a name of a variable: secret.
 const SECRET: &[&str] = &[
     "TOKEN",
@@ -99,7 +90,7 @@ pub fn values(bytes: &[u8], flavor: Flavor) -> Option<(usize, Vec<&[u8]>)> {
                 let quoted = default(quoted).unwrap_or(quoted);
                 let is_literal = value.starts_with('\'') || !quoted.contains(['$', '`']);
                 let is_literal = is_literal && quoted.len() >= 6;
-                is_literal && SECRET.iter().any(|word| name.contains(word)) && is_value(&value)
+                is_literal && is_secret(&name) && is_value(&value)
             }
             _ => is_value(&value) && !name.starts_with("sops_") && !name.starts_with("DOTENV_PUBLIC_KEY"),
         })
@@ -112,6 +103,11 @@ pub fn values(bytes: &[u8], flavor: Flavor) -> Option<(usize, Vec<&[u8]>)> {
         _ => !line.is_empty() && !line.starts_with(b"#"),
     };
     Some((first, lines().map(<[u8]>::trim_ascii).filter(tells).collect()))
+}
+
+fn is_secret(name: &str) -> bool {
+    let ends = SECRET_ENDS.iter().any(|end| name.ends_with(end)) && !name.contains("PUBLIC");
+    ends || SECRET.iter().any(|word| name.contains(word))
 }
 
 /// Name and value of `NAME=value`, `export NAME=value` or `NAME: value`.
@@ -182,6 +178,7 @@ mod tests {
             (".env.default", Some(Flavor::Plain)),
             (".env.defaults", Some(Flavor::Plain)),
             ("vault.env", Some(Flavor::Plain)),
+            ("d.env", Some(Flavor::Plain)),
             (".env.vault.prd", Some(Flavor::Plain)),
             ("prd.env.bak", Some(Flavor::Plain)),
             ("prd.env~", Some(Flavor::Plain)),
@@ -252,6 +249,8 @@ mod tests {
         let script = |line: &str| values(line.as_bytes(), Flavor::Script).is_some();
         assert!(
             script("export API_TOKEN=abcdef1")
+                && script("PAGER_KEY=abcdef1")
+                && !script("export PUBLIC_KEY=abcdef1")
                 && !script("export A=abcdef1")
                 && !script("export API_TOKEN=$(x)")
         );

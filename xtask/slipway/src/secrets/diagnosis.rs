@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::doppler::{Doppler, Outcome};
+use super::doppler::{Doppler, Outcome, waits};
 use crate::failure::{Code, Failure};
 use crate::output::strip_color;
 use crate::process::{Captured, Launcher};
@@ -116,7 +116,7 @@ pub fn diagnose(
     let ask = |verb: &Vec<&str>| Doppler::start(launcher, doppler.command(launcher, verb), None);
     // All at once: together they may take no longer than one.
     let asked: Vec<Captured> = questions.iter().map(ask).collect::<Result<_>>()?;
-    let answer = |child: Captured| match child.within(deadline) {
+    let answer = |child: Captured| match child.within(deadline, || waits(launcher)) {
         Ok(Some(said)) if said.code == 0 => serde_json::from_str(&said.stdout).map_err(|_| String::new()),
         Ok(Some(said)) => Err(said.stderr),
         _ => Err(LATE.to_owned()),

@@ -137,11 +137,11 @@ impl Doppler {
     }
 
     /// Begins to ask for the names that the config has, without values.
-    pub fn names(&self, launcher: &Launcher<'_>) -> Result<Names<'_>> {
+    pub fn names(&self, launcher: &Launcher<'_>) -> Result<Names> {
         let (project, config) = (&self.project, &self.config);
         let verb = ["secrets", "--only-names", "--json", "--project", project, "--config", config];
         let child = Self::start(launcher, self.command(launcher, &verb), None)?;
-        Ok(Names { doppler: self, child, deadline: Instant::now() + LIMIT })
+        Ok(Names { doppler: self.clone(), child, deadline: Instant::now() + LIMIT })
     }
 }
 
@@ -157,8 +157,9 @@ impl Fetch {
     /// The values, by name; which of the names are missing is for who knows their defaults.
     pub fn finish(self, launcher: &Launcher<'_>) -> Answer<BTreeMap<String, String>> {
         let Fetch { doppler, names, child, deadline } = self;
-        launcher.progress().working("secrets", "asking Doppler");
-        let Some(said) = child.within(deadline)? else { return Ok(Err(diagnosis::silent())) };
+        let Some(said) = child.within(deadline, || waits(launcher))? else {
+            return Ok(Err(diagnosis::silent()));
+        };
         let Some(mut found) = payload::read(&said.stdout).filter(|_| said.code == 0) else {
             return doppler.why(launcher, &said, deadline).map(Err);
         };
@@ -176,16 +177,18 @@ impl Fetch {
 }
 
 /// Names on their way.
-pub struct Names<'a> {
-    doppler: &'a Doppler,
+pub struct Names {
+    doppler: Doppler,
     child: Captured,
     deadline: Instant,
 }
 
-impl Names<'_> {
+impl Names {
     /// The names. Doppler's own are not among them.
     pub fn finish(self, launcher: &Launcher<'_>) -> Answer<BTreeSet<String>> {
-        let Some(said) = self.child.within(self.deadline)? else { return Ok(Err(diagnosis::silent())) };
+        let Some(said) = self.child.within(self.deadline, || waits(launcher))? else {
+            return Ok(Err(diagnosis::silent()));
+        };
         let found = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&said.stdout);
         match found {
             Ok(found) if said.code == 0 => {
@@ -220,6 +223,11 @@ impl Doppler {
         }
         diagnosis::diagnose(self, launcher, &said.stderr, deadline)
     }
+}
+
+/// Says that Doppler is asked, and for how long by now.
+pub(super) fn waits(launcher: &Launcher<'_>) {
+    launcher.progress().working("secrets", "asking Doppler");
 }
 
 /// What no version of Doppler's program that we know of does.

@@ -117,6 +117,9 @@ pub fn spellings(value: &str) -> Vec<Vec<u8>> {
         add(json(&text, |_| false, false));
         add(text);
     }
+    for quoted in quoted(value) {
+        add(quoted);
+    }
     found
 }
 
@@ -151,6 +154,24 @@ fn base64(engine: &impl Engine, value: &[u8], offset: usize) -> String {
     let text = engine.encode(&bytes);
     let (first, end) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
     text.get(first..end).unwrap_or_default().to_owned()
+}
+
+/// As it stands between quotes: of a shell's (`set -x`, `printf %q` and Python's `shlex`), of Python's `repr`, of CSV and
+/// of HTML.
+fn quoted(value: &str) -> [String; 7] {
+    let escaped = |special: &str| -> String {
+        value.chars().flat_map(|c| special.contains(c).then_some('\\').into_iter().chain([c])).collect()
+    };
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    [
+        value.replace('\'', "'\\''"),
+        value.replace('\'', "'\"'\"'"),
+        escaped("\\\"$`"),
+        escaped("\\'"),
+        value.replace('"', "\"\""),
+        html.replace('"', "&quot;").replace('\'', "&#x27;"),
+        html.replace('"', "&#34;").replace('\'', "&#39;"),
+    ]
 }
 
 /// The whole lines of `text`, each `width` long but for the last; none where there is but one.
@@ -244,6 +265,18 @@ mod tests {
 
     #[test]
     fn forms_are_those_that_other_programs_write() {
+        let quoted = spellings("it's \"$1\" & more");
+        for form in [
+            "it'\\''s \"$1\" & more",
+            "it'\"'\"'s \"$1\" & more",
+            "it's \\\"\\$1\\\" & more",
+            "it\\'s \"$1\" & more",
+            "it's \"\"$1\"\" & more",
+            "it&#x27;s &quot;$1&quot; &amp; more",
+            "it&#39;s &#34;$1&#34; &amp; more",
+        ] {
+            assert!(quoted.iter().any(|found| found == form.as_bytes()), "{form}");
+        }
         let forms = spellings("p@ss w/ü~*\"&1");
         for form in [
             "p@ss w/ü~*\"&1",

@@ -50,15 +50,7 @@ impl<'a> Shown<'a> {
         if self.first {
             screen.done("secrets", &given.said(), None);
         }
-        if let Some(lack) = given.lack() {
-            screen.note(&lack);
-        }
-        if let Some(unused) = given.unused(self.context) {
-            screen.note(&unused);
-        }
-        if let Some(shown) = given.shown() {
-            screen.note(&shown);
-        }
+        given.notes(self.context, true).iter().for_each(|note| screen.note(note));
     }
 
     pub fn migrations(&self, applied: usize, loaded: bool, took: Duration) {

@@ -1,5 +1,6 @@
 //! `secrets check`: the names in xtask.toml beside those in Doppler, for each environment. Values are not asked for.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ struct Report<'a> {
     declared: usize,
     #[serde(flatten)]
     drift: &'a Drift,
+    /// Why an environment was not compared.
+    refused: BTreeMap<&'static str, &'static str>,
 }
 
 /// The names that each environment has in Doppler.
@@ -78,7 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let project = secrets.project().unwrap_or_default();
     if args.json {
         let environments = found.keys().map(|environment| environment.name()).collect();
-        let report = Report { project, environments, declared: secrets.names.len(), drift: &drift };
+        let why = refused.iter().map(|(environment, outcome)| (environment.name(), outcome.name()));
+        let (declared, drift, refused) = (secrets.names.len(), &drift, why.collect());
+        let report = Report { project, environments, declared, drift, refused };
         context.screen.data(&serde_json::to_string(&report)?);
     } else {
         show(context, secrets, &found, &drift);
@@ -103,17 +108,33 @@ fn differ(project: &str, drift: &Drift, fact: String) -> Failure {
     let missing = missing.flat_map(|(name, configs)| configs.iter().map(move |config| (name, *config)));
     let mut missing: Vec<(&String, &str)> = missing.collect();
     // What people are waiting for first.
-    missing.sort_by_key(|(_, config)| *config != Environment::Prd.name());
+    missing.sort_by_key(|(_, config)| Reverse(Environment::ALL.iter().position(|one| one.name() == *config)));
     let failure = Failure::new(Code::Drift, what).fact("found", fact);
     let failure = missing
         .iter()
         .take(SHOWN)
         .fold(failure, |failure, (name, config)| failure.next(set(name, project, config)));
-    match drift.undeclared.keys().next() {
-        Some(name) => failure
-            .next(format!("declare it in xtask.toml: {name} = {{ about = \"…\" }}; or remove it in Doppler")),
-        None => failure.next("or change `in` of the name in xtask.toml"),
+    let failure = drift
+        .undeclared
+        .iter()
+        .take(SHOWN)
+        .fold(failure, |failure, (name, configs)| failure.next(declare(name, configs)));
+    match drift.undeclared.is_empty() {
+        true => failure.next("or change `in` of the name in xtask.toml"),
+        false => failure.next("or remove it in Doppler"),
     }
+}
+
+/// What to do about a name that is in Doppler alone: what would declare it as it is there.
+fn declare(name: &str, configs: &[&str]) -> String {
+    if !Secrets::may_declare(name) {
+        return format!("{name}: programs obey it, or it is no name: remove it in Doppler");
+    }
+    let within = match configs.len() == Environment::ALL.len() {
+        true => String::new(),
+        false => format!(", in = [\"{}\"]", configs.join("\", \"")),
+    };
+    format!("in xtask.toml: {name} = {{ about = \"…\"{within} }}")
 }
 
 /// Asks for all at once. Gives which environments were refused, too.
@@ -123,19 +144,17 @@ fn names(
     asked: &BTreeSet<Environment>,
 ) -> Result<(Found, Vec<(Environment, Outcome)>)> {
     let launcher = context.launcher(&repository.workspace.root)?;
-    let mut configs = Vec::new();
+    let (mut found, mut refused, mut waiting) = (Found::new(), Vec::new(), Vec::new());
     for environment in asked {
-        let config = doppler(context, repository, environment.name());
-        let refuse = |outcome| mend(context, repository, environment.name(), &outcome);
-        configs.push((*environment, config.map_err(refuse)?));
+        match doppler(context, repository, environment.name()) {
+            // A token for one config answers with its names, whatever config is asked for: so it is asked for that, too.
+            Ok(config) => {
+                waiting.push((*environment, config.names(&launcher)?, config.fetch(&launcher, Vec::new())?))
+            }
+            Err(outcome) => refused.push((*environment, outcome)),
+        }
     }
-    let mut asked = Vec::new();
-    for (environment, config) in &configs {
-        // A token for one config answers with its names, whatever config is asked for: so it is asked for that, too.
-        asked.push((*environment, config.names(&launcher)?, config.fetch(&launcher, Vec::new())?));
-    }
-    let (mut found, mut refused) = (Found::new(), Vec::new());
-    for (environment, names, scope) in asked {
+    for (environment, names, scope) in waiting {
         // Why it was refused is found out once: each time costs as much as the question itself.
         let answer = match scope.finish(&launcher)? {
             Ok(_) => names.finish(&launcher)?,

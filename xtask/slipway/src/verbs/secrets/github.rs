@@ -18,9 +18,7 @@ pub fn tell(context: &Context, values: &Values) {
     }
     if !reads_stderr(context.env.parent) {
         let screen = &context.screen;
-        screen.note(
-            "GitHub is not told what to mask: stderr is not the step's own. What passes here is masked",
-        );
+        screen.note("GitHub is not told what to mask: it does not read this stderr. What passes here is");
         return;
     }
     for line in lines {

@@ -16,8 +16,6 @@ use crate::secrets::{Mask, Values};
 /// Where a program's two streams go.
 pub struct Outputs {
     mask: Arc<Mask>,
-    /// Names whose values are too short or too common to be masked.
-    shown: Vec<String>,
     /// Whether each stream passes through the mask.
     stdout: bool,
     stderr: bool,
@@ -40,7 +38,6 @@ impl Outputs {
             is_one: env.stdout_terminal == env.stderr_terminal
                 && is_same(std::io::stdout(), std::io::stderr()),
             mask: Arc::new(mask),
-            shown: values.shown().into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -50,18 +47,14 @@ impl Outputs {
     }
 
     /// What is masked, to be said after where the values are from.
-    pub fn said(&self) -> String {
-        let mut said = match (self.mask.is_empty(), self.stdout, self.stderr) {
+    pub fn said(&self) -> &'static str {
+        match (self.mask.is_empty(), self.stdout, self.stderr) {
             (true, ..) => "",
             (_, true, true) => "; masked in its output",
+            (_, true, false) => "; stdout is masked, a terminal not",
+            (_, false, true) => "; stderr is masked, a terminal not",
             (_, false, false) => "; on a terminal nothing is masked",
-            _ => "; on the terminal it is not masked",
         }
-        .to_owned();
-        if !self.shown.is_empty() {
-            said += &format!("; not masked, too short or too common: {}", self.shown.join(", "));
-        }
-        said
     }
 
     /// The streams to start the program with.

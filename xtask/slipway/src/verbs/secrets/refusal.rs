@@ -36,18 +36,25 @@ pub fn mend(context: &Context, repository: &Repository, config: &str, outcome: &
     let project = repository.config.secrets.project().unwrap_or("?");
     let scope = format!("{project}/{config}");
     let token = context.env.given("DOPPLER_TOKEN");
+    let is_empty = token.is_some_and(|token| token.trim().is_empty());
     match outcome {
-        Outcome::NotInstalled => Failure::new(
-            Code::Missing,
-            format!("doppler is not installed, and only it has the values of {scope}"),
-        )
-        .next("install it (https://docs.doppler.com/docs/install-cli), then: doppler login"),
+        Outcome::NotInstalled => {
+            let what = format!("doppler is not installed, and only it has the values of {scope}");
+            let failure = Failure::new(Code::Missing, what);
+            match token {
+                Some(_) => failure
+                    .why("DOPPLER_TOKEN is set: then no defaults are taken")
+                    .next("install it: https://docs.doppler.com/docs/install-cli; or unset DOPPLER_TOKEN"),
+                None => failure
+                    .next("install it (https://docs.doppler.com/docs/install-cli), then: doppler login"),
+            }
+        }
         Outcome::NotLoggedIn => Failure::new(Code::Denied, format!("not logged in to Doppler, for {scope}"))
             .next(match token {
-                Some(_) => {
+                Some(_) if is_empty => {
                     "DOPPLER_TOKEN is set, and empty: put a token there; or unset it, and: doppler login"
                 }
-                None => "doppler login      in CI: a service token in DOPPLER_TOKEN",
+                _ => "doppler login      in CI: a service token in DOPPLER_TOKEN",
             }),
         Outcome::NotSetUp if repository.config.secrets.project.is_none() => {
             let name = repository.name();

@@ -68,6 +68,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let failed = pumps.into_iter().filter(JoinHandle::is_finished);
     if let Some(error) = failed.filter_map(|pump| pump.join().ok().flatten()).next() {
         context.screen.warn("output", &format!("could not be written whole: {error}"));
+        // The program could not know.
+        return Ok(ExitCode::from(code.max(1)));
     }
     Ok(ExitCode::from(code))
 }
@@ -83,6 +85,6 @@ fn no_defaults(environment: Environment) -> Failure {
 /// One line: how many, from where, and what of them output can show.
 fn report(context: &Context, environment: Environment, given: &Given, outputs: &Outputs) {
     context.screen.done("secrets", &format!("{}{}", given.said(), outputs.said()), None);
-    let unused = if environment == Environment::Dev { given.unused(context) } else { None };
-    given.lack().into_iter().chain(unused).for_each(|note| context.screen.note(&note));
+    let notes = given.notes(context, environment == Environment::Dev);
+    notes.iter().for_each(|note| context.screen.note(note));
 }

@@ -1,5 +1,6 @@
 //! `secrets scan`, and the step `secrets` of `ci`: where secrets are in files. Never what they are.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::output::count;
+use crate::process::quote;
 use crate::scan::{Finding, Kind, Place, Report, scan, scan_home};
 
 #[derive(clap::Args)]
@@ -25,11 +27,13 @@ pub struct Args {
 }
 
 /// What gets the history that is cut off, and older versions that are left out.
-const UNSHALLOW: &str = "git fetch --unshallow      for actions/checkout: fetch-depth: 0";
-const UNFILTER: &str = "git fetch --refetch --no-filter      for actions/checkout: no filter";
+const UNSHALLOW: &str = "git fetch --unshallow; actions/checkout: fetch-depth: 0";
+const UNFILTER: &str = "git fetch --refetch --no-filter; actions/checkout: no filter";
 
 /// More of them are for `--json`.
 const SHOWN: usize = 100;
+/// How many characters of entries to accept are shown beside the first; the rest is asked for when these are in.
+const ENTRIES: usize = 68;
 /// The widest path on a line of a finding.
 const PATH: usize = 52;
 
@@ -189,16 +193,18 @@ fn notes(context: &Context, report: &Report) {
         screen.note("no git repository: the files of this folder, no history");
     }
     if report.is_shallow {
-        screen.note(&format!("the history is cut off here (a shallow clone): {UNSHALLOW}"));
+        screen.note(&format!("a shallow clone: {UNSHALLOW}"));
     }
     if report.missing > 0 {
         let missing = count(report.missing, "older version");
-        screen.note(&format!("{missing} not in this clone (a partial one), and not seen: {UNFILTER}"));
+        screen.note(&format!("{missing} not in this clone: {UNFILTER}"));
     }
-    if let Some(entry) = report.idle.first() {
-        let more = report.idle.len() - 1;
+    if !report.idle.is_empty() {
+        let entries: Vec<String> = report.idle.iter().take(3).map(|entry| cut(entry)).collect();
+        let more = report.idle.len() - entries.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        screen.note(&format!("xtask.toml, [secrets] accepted: nothing is in {}{more} any more", cut(entry)));
+        let entries = entries.join(", ");
+        screen.note(&format!("[secrets] accepted in xtask.toml: nothing is in {entries}{more}"));
     }
 }
 
@@ -222,11 +228,27 @@ fn failure(report: &Report) -> Failure {
             .next(".env: its names into [secrets.names] of xtask.toml, its values into Doppler, then")
             .next("cargo xtask secrets run -- …      and delete the file");
     }
-    let brought = findings.iter().find_map(|finding| Some((finding, finding.commit.as_ref()?)));
-    if let Some((finding, commit)) = brought {
+    let staged = findings.iter().find(|finding| finding.place == Place::Index);
+    if let Some(finding) = staged {
+        failure = failure.next(format!("git rm --cached {}      what is staged", quote(&finding.path)));
+    }
+    // All that one commit has brought to one path is one entry.
+    let brought = findings.iter().filter_map(|finding| Some((finding.commit.as_ref()?, &finding.path)));
+    let brought: BTreeSet<String> = brought.map(|(commit, path)| format!("{commit}:{path}")).collect();
+    if !brought.is_empty() {
+        let mut entries = String::new();
+        for entry in brought.iter().map(|entry| toml::Value::from(entry.as_str()).to_string()) {
+            if !entries.is_empty() {
+                if entries.len() + entry.len() > ENTRIES {
+                    break;
+                }
+                entries += ", ";
+            }
+            entries += &entry;
+        }
         failure = failure
             .next("history: rewriting it takes nothing back; once rolled, in xtask.toml, [secrets]:")
-            .next(format!("accepted = [{}]", toml::Value::String(format!("{commit}:{}", finding.path))));
+            .next(format!("accepted = [{entries}]"));
     }
     if has(&|finding| is_home(finding) && finding.kind == Kind::DopplerToken) {
         failure = failure

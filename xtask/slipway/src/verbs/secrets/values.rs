@@ -55,37 +55,50 @@ impl Given {
                 (None, None) => format!("{} from xtask.toml", count(defaults, "development default")),
             });
         }
-        if !shell.is_empty() {
-            parts.push(format!("{} from the shell", shell.join(", ")));
+        match shell.as_slice() {
+            [] => {}
+            [name] => parts.push(format!("{name} from the shell")),
+            _ => parts.push(format!("{} from the shell", shell.len())),
         }
         let why = self.why.map(|why| format!("; {why}")).unwrap_or_default();
         format!("{}{why}", parts.join(", "))
     }
 
-    /// Which declared names have no value.
-    pub fn lack(&self) -> Option<String> {
-        let names = self.values.missing.join(", ");
-        (!names.is_empty()).then(|| format!("no development value in xtask.toml [secrets.names]: {names}"))
+    /// What is worth a note, what matters most first; `in_dev` with what concerns only that.
+    pub fn notes(&self, context: &Context, in_dev: bool) -> Vec<String> {
+        let Values { values, masked, .. } = &self.values;
+        let of = |wanted: &dyn Fn(&String) -> bool| {
+            let names = masked.iter().filter(|name| wanted(name)).map(String::as_str);
+            Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+        };
+        let shown = Some(self.values.shown().join(", ")).filter(|names| !names.is_empty());
+        let (is_doppler, scope) = (self.scope.is_some(), self.scope.as_deref().unwrap_or_default());
+        let fell_back =
+            of(&|name| is_doppler && values.contains_key(name) && !self.doppler.contains_key(name));
+        let empty = of(&|name| self.doppler.get(name).is_some_and(String::is_empty));
+        let unused = of(&|name| in_dev && context.env.var(name).is_some());
+        [
+            shown.map(|names| format!("not masked, too short or too common: {names}")),
+            fell_back.map(|names| format!("not in {scope}, so the default: {names}")),
+            empty.map(|names| format!("empty in {scope}: {names}")),
+            self.lack(),
+            unused.map(|names| format!("not taken from your shell, because masked: {names}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
-    /// What the shell has under names that are masked: it is not taken from there.
-    pub fn unused<'a>(&'a self, context: &'a Context) -> Option<String> {
-        let masked = self.values.masked.iter().filter(|name| context.env.var(name).is_some());
-        let unused: Vec<&str> = masked.map(String::as_str).collect();
-        (!unused.is_empty())
-            .then(|| format!("not taken from your shell, because masked: {}", unused.join(", ")))
+    /// Which declared names have no value.
+    fn lack(&self) -> Option<String> {
+        let names = self.values.missing.join(", ");
+        (!names.is_empty()).then(|| format!("no development value in xtask.toml [secrets.names]: {names}"))
     }
 
     /// What output must not show.
     pub fn mask(&mut self) -> Result<Mask> {
         self.hidden.extend(self.values.secret().map(|(_, value)| value.to_owned()));
         Mask::new(self.hidden.iter().map(String::as_str))
-    }
-
-    /// Which of these values it shows all the same.
-    pub fn shown(&self) -> Option<String> {
-        let names = self.values.shown().join(", ");
-        (!names.is_empty()).then(|| format!("not masked, too short or too common: {names}"))
     }
 
     /// Takes another declaration for dev; Doppler is not asked again. What there is to say about that.
@@ -162,9 +175,10 @@ impl Asking {
                 Err(outcome) => outcome,
             },
         };
-        // Where somebody meant to give a token, defaults would hide that there is none: CI without its secret.
-        let is_empty = context.env.given("DOPPLER_TOKEN") == Some("");
-        if environment != Environment::Dev || !outcome.is_absence() || is_empty {
+        // Where somebody meant to give a token, defaults would hide that it does not help: CI without its secret, or
+        // without Doppler.
+        let is_meant = context.env.given("DOPPLER_TOKEN").is_some() && secrets.project.is_some();
+        if environment != Environment::Dev || !outcome.is_absence() || is_meant {
             return Err(refuse(context, repository, environment, &outcome).into());
         }
         let why = match outcome {

@@ -14,7 +14,8 @@ fn names_that_differ_are_shown_by_environment() {
         "not declared for dev, prd, only there",
         "error: xtask.toml and Doppler differ in 1 name",
         "found  4 declared; in Doppler's links: dev 3, stg 2, prd 4",
-        "next",
+        "next   in xtask.toml: UNDECLARED = { about = \"…\", in = [\"dev\", \"prd\"] }",
+        "next   or remove it in Doppler",
     ]);
     assert!(!ran.stderr.contains("EDIT_TOKEN"), "{}", ran.stderr);
     // Of one environment, and missing.
@@ -30,8 +31,16 @@ fn names_that_differ_are_shown_by_environment() {
     let ran = case.run("secrets check stg --json").code(3);
     ran.prints(
         "{\"project\":\"links\",\"environments\":[\"stg\"],\"declared\":4,\"missing\":{\"EDIT_TOKEN\":[\"stg\"]},\
-         \"undeclared\":{\"PAGER_KEY\":[\"stg\"]},\"only_in_some\":{}}\n",
+         \"undeclared\":{\"PAGER_KEY\":[\"stg\"]},\"only_in_some\":{},\"refused\":{}}\n",
     );
+}
+
+#[test]
+fn a_name_that_cannot_be_declared_is_to_be_removed() {
+    let secrets = [("EDIT_TOKEN", "x"), ("LOG_LEVEL", "x"), ("LD_PRELOAD", "x")];
+    let api = Doppler::start().config("links", "stg", &secrets);
+    let ran = case().doppler(&api).run("secrets check stg").code(3);
+    ran.says(&["LD_PRELOAD", "next   LD_PRELOAD: programs obey it", "remove it in Doppler"]);
 }
 
 #[test]
@@ -77,5 +86,9 @@ fn what_stops_it_has_its_own_code() {
     api.revoke(api.cli_token());
     case.run("secrets check").code(6).says(&["does not take the token"]);
     self::case().without_doppler().run("secrets check").code(5).says(&["not installed"]);
+    // For a program nothing compared is not nothing found.
+    let ran = self::case().without_doppler().run("secrets check prd --json").code(5);
+    assert!(ran.stdout.contains("\"environments\":[]"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\"refused\":{\"prd\":\"not installed\"}"), "{}", ran.stdout);
     Case::new().run("secrets check").code(2).says(&["names no project"]);
 }

@@ -28,6 +28,10 @@ fn not_installed() {
         5,
         &["doppler is not installed", "values of links/prd", "next", "install-cli", "doppler login"],
     );
+    // Whoever gives a token wants what it opens: a job in CI that lacks the program.
+    let texts =
+        ["doppler is not installed", "why    DOPPLER_TOKEN is set", "next", "unset DOPPLER_TOKEN", "--local"];
+    fails(&case.env("DOPPLER_TOKEN", "dp.st.dev.x"), RUN, 5, &texts);
 }
 
 #[test]
@@ -36,13 +40,9 @@ fn not_logged_in() {
     case.run(RUN).code(0).says(&["2 development defaults; Doppler: not logged in"]);
     fails(&case, PRD, 6, &["not logged in", "links/prd", "next", "doppler login", "DOPPLER_TOKEN"]);
     // Somebody meant to give one: a job in CI without its secret. Defaults would hide that.
-    let empty = case.env("DOPPLER_TOKEN", "");
-    fails(
-        &empty,
-        RUN,
-        6,
-        &["not logged in", "DOPPLER_TOKEN is set, and empty", "secrets run --local -- true"],
-    );
+    let case = case.env("DOPPLER_TOKEN", "");
+    let texts = ["not logged in", "DOPPLER_TOKEN is set, and empty", "secrets run --local -- true"];
+    fails(&case, RUN, 6, &texts);
 }
 
 #[test]
@@ -173,6 +173,11 @@ fn names_missing() {
     );
     // In dev a default will do.
     case.run(RUN).code(0).says(&["1 value from Doppler (links/dev), 1 default;"]);
+    let api = Doppler::start().config("links", "dev", &[("EDIT_TOKEN", ""), ("LOG_LEVEL", "info")]);
+    self::case().doppler(&api).run(RUN).code(0).says(&["note", "empty in links/dev: EDIT_TOKEN"]);
+    let api = Doppler::start().config("links", "dev", &[("LOG_LEVEL", "info")]);
+    let ran = self::case().doppler(&api).run(RUN).code(0);
+    ran.says(&["note", "not in links/dev, so the default: EDIT_TOKEN"]);
 }
 
 #[test]

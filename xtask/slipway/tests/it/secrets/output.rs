@@ -66,7 +66,7 @@ fn a_terminal_is_the_programs_and_one_line_says_that_nothing_is_masked_there() {
         let shown = terminal.shows(&format!("token {DEV_TOKEN}."));
         assert!(shown.contains(said), "{shown}");
         assert_eq!(running.end(), 0);
-        let is_split = running.text.contains("links/dev); on the terminal it is not masked\n");
+        let is_split = running.text.contains("links/dev); stderr is masked, a terminal not\n");
         assert_eq!(is_split, outputs == ">/dev/tty", "{}", running.text);
     }
     // In CI what looks like a terminal is a log.
@@ -90,6 +90,16 @@ fn both_streams_in_one_place_keep_their_order() {
     let text = std::fs::read_to_string(file).unwrap();
     let wanted: String = (1..10).map(|i| format!("out {i} ***\nerr {i} ***\n")).collect();
     assert!(text.ends_with(&wanted), "{text}");
+}
+
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let full = |line: &str| {
+        let case = case().doppler(&links()).wrap(&["sh", "-c", "\"$@\" >/dev/full", "sh"]);
+        case.run(line).code(1)
+    };
+    full("secrets run -- printenv EDIT_TOKEN").says(&["output", "could not be written whole: No space left"]);
+    full("secrets check stg --json").says(&["error: stdout could not be written", "No space left"]);
 }
 
 #[test]
