@@ -98,10 +98,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.screen.done("secrets", &fact, None);
         return Ok(ExitCode::SUCCESS);
     }
-    Err(differ(project, &drift, fact).into())
+    Err(differ(secrets, &drift, fact).into())
 }
 
-fn differ(project: &str, drift: &Drift, fact: String) -> Failure {
+fn differ(secrets: &Secrets, drift: &Drift, fact: String) -> Failure {
+    let project = secrets.project().unwrap_or_default();
     let names: BTreeSet<&String> = drift.missing.keys().chain(drift.undeclared.keys()).collect();
     let what = format!("xtask.toml and Doppler differ in {}", count(names.len(), "name"));
     let missing = drift.missing.iter();
@@ -118,7 +119,7 @@ fn differ(project: &str, drift: &Drift, fact: String) -> Failure {
         .undeclared
         .iter()
         .take(SHOWN)
-        .fold(failure, |failure, (name, configs)| failure.next(declare(name, configs)));
+        .fold(failure, |failure, (name, configs)| failure.next(declare(secrets, name, configs)));
     match drift.undeclared.is_empty() {
         true => failure.next("or change `in` of the name in xtask.toml"),
         false => failure.next("or remove it in Doppler"),
@@ -126,7 +127,10 @@ fn differ(project: &str, drift: &Drift, fact: String) -> Failure {
 }
 
 /// What to do about a name that is in Doppler alone: what would declare it as it is there.
-fn declare(name: &str, configs: &[&str]) -> String {
+fn declare(secrets: &Secrets, name: &str, configs: &[&str]) -> String {
+    if secrets.names.contains_key(name) {
+        return format!("in xtask.toml: {} into `in` of {name}", configs.join(", "));
+    }
     if !Secrets::may_declare(name) {
         return format!("{name}: programs obey it, or it is no name: remove it in Doppler");
     }

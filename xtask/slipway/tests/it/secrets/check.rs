@@ -27,6 +27,7 @@ fn names_that_differ_are_shown_by_environment() {
         "PAGER_KEY",
         "not declared for stg",
         "doppler secrets set EDIT_TOKEN --silent --project links --config stg",
+        "next   in xtask.toml: stg into `in` of PAGER_KEY",
     ]);
     let ran = case.run("secrets check stg --json").code(3);
     ran.prints(
