@@ -176,7 +176,7 @@ impl Config {
             let place = place(text, error.span().unwrap_or(0..0));
             Failure::new(
                 Code::Usage,
-                format!("{place}: {}", without_text(error.message()).replace('\n', "; ")),
+                format!("{place}: {}", without_value(error.message()).replace('\n', "; ")),
             )
             .next("every key and its type: docs/xtask-toml.md")
         };
@@ -344,15 +344,16 @@ fn check_keys(text: &str, table: &str, found: &DeTable<'_>) -> Result<()> {
     Ok(())
 }
 
-/// serde quotes a text where it expects something else. A long one may be a secret in the wrong place.
-fn without_text(message: &str) -> String {
+/// serde quotes what stands where it expects something else. A long one may be a secret in the wrong place.
+fn without_value(message: &str) -> String {
     const SHORT: usize = 8;
-    match (message.split_once(" string \""), message.rsplit_once("\", expected")) {
-        (Some((before, quoted)), Some((_, after)))
-            if quoted.len() >= "\", expected".len() + after.len() + SHORT =>
-        {
-            format!("{before} string, expected{after}")
-        }
+    let Some((before, expected)) = message.split_once(", expected") else { return message.to_owned() };
+    let quoted = ['"', '`'].iter().find_map(|quote| {
+        let (kind, rest) = before.split_once(*quote)?;
+        rest.strip_suffix(*quote).map(|value| (kind, value))
+    });
+    match quoted {
+        Some((kind, value)) if value.len() >= SHORT => format!("{}, expected{expected}", kind.trim_end()),
         _ => message.to_owned(),
     }
 }

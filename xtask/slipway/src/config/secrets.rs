@@ -97,22 +97,23 @@ fn masked() -> bool {
 /// tool's own settings. Whoever may set a secret must not choose what code runs.
 #[rustfmt::skip]
 const DANGEROUS_STARTS: &[&str] = &[
-    "BASH_", "BUN_", "CARGO_", "COMPLUS_", "CORECLR_", "CURL_", "DOPPLER_", "DOTNET_", "DYLD_", "ENCLAVE_", "ERL_",
+    "BASH_", "BUN_", "CARGO_", "COMPLUS_", "CORECLR_", "DOPPLER_", "DOTNET_", "DYLD_", "ENCLAVE_", "ERL_",
     "GIT_", "GLIBC_", "LD_", "LUA_", "MALLOC_", "NPM_CONFIG_", "PERL", "PHP", "PIP_", "PSQL", "PYTHON", "RUBY", "RUSTC",
-    "RUSTUP_", "SLIPWAY_", "SSH_", "XDG_",
+    "RUSTUP_", "SLIPWAY_",
 ];
 
 /// And such names as a whole; all that Doppler's own program warns of is among them (its
 /// `pkg/controllers/secrets.go`). The list grows with what is found.
 #[rustfmt::skip]
 const DANGEROUS: &[&str] = &[
-    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BASHOPTS", "BROWSER", "CC", "CDPATH", "CLASSPATH", "CXX", "EDITOR",
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BASHOPTS", "BROWSER", "CC", "CDPATH", "CLASSPATH", "CURL_CA_BUNDLE", "CURL_HOME", "CXX", "EDITOR",
     "ENV", "FPATH", "GCONV_PATH", "GEM_HOME", "GEM_PATH", "GNUPGHOME", "GOFLAGS", "GRADLE_OPTS", "HOSTALIASES", "HOSTNAME",
     "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "KUBECONFIG", "LESSCLOSE", "LESSOPEN", "LIBPATH",
     "LOCPATH", "MAKEFLAGS", "MAVEN_OPTS", "NLSPATH", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "NODE_PATH",
     "NODE_TLS_REJECT_UNAUTHORIZED", "NODE_VERSION", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", "PAGER",
-    "PROMPT_COMMAND", "PS1", "PS4", "RESOLV_HOST_CONF", "RUSTFLAGS", "SHELLOPTS", "SHLIB_PATH", "SSLKEYLOGFILE",
-    "TERMINFO", "USERPROFILE", "VISUAL", "WGETRC", "WINDIR", "ZDOTDIR",
+    "PROMPT_COMMAND", "PS1", "PS4", "RESOLV_HOST_CONF", "RUSTFLAGS", "SHELLOPTS", "SHLIB_PATH", "SSH_ASKPASS", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSLKEYLOGFILE",
+    "TERMINFO", "USERPROFILE", "VISUAL", "WGETRC", "WINDIR", "XDG_CACHE_HOME", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME",
+    "XDG_DATA_DIRS", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "ZDOTDIR",
 ];
 
 fn is_dangerous(name: &str) -> bool {
@@ -250,6 +251,7 @@ mod tests {
             "ENVIRONMENT",
             "NODE_ENV",
             "AWS_SECRET_ACCESS_KEY",
+            "SSH_PRIVATE_KEY",
         ] {
             assert_eq!(refusal(&format!("{name} = {{ about = \"\" }}")), None);
         }
@@ -299,9 +301,13 @@ mod tests {
             "A = { about = \"\", prd = \"s3cretToken42\" }",
             "A = { about = [\"s3cretToken42\"] }",
             "A = { about = \"\", masked = \"s3cretToken42\" }",
+            "A = { about = \"\", in = [\"s3cretToken42\"] }",
+            "A = 912345678Token42",
+            "A = 91234567842",
         ] {
             let said = refusal(line).unwrap_or_default();
             assert!(said.contains("xtask.toml:4:") && !said.contains("Token42"), "{line}: {said}");
+            assert!(!said.contains("91234567"), "{line}: {said}");
         }
     }
 }

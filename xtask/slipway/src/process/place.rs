@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::fs::{Access, access};
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
+use rustix::process::{Pid, Signal, getpgrp, getpid, getsid, kill_process};
 use rustix::termios::tcgetpgrp;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
@@ -114,7 +114,8 @@ impl Launcher<'_> {
     ) -> Result<InPlace> {
         // In a group of its own the program could not read from our terminal, nor be stopped with us; also not once
         // `fg` has brought us back.
-        let with_us = foreground().is_some();
+        let front = foreground();
+        let with_us = front.is_some();
         let mut heard = vec![SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
         if !with_us {
             heard.extend([SIGTSTP, SIGCONT]);
@@ -122,18 +123,24 @@ impl Launcher<'_> {
         // What was ignored when we started stays so, for both: nohup.
         let ignored = ignored();
         heard.retain(|signal| ignored & (1 << (signal - 1)) == 0);
-        let signals =
-            SignalsInfo::new(heard.into_iter().chain([SIGCHLD])).context("cannot handle signals")?;
+        let mut signals = SignalsInfo::<WithRawSiginfo>::new(heard.into_iter().chain([SIGCHLD]))
+            .context("cannot handle signals")?;
         let [stdout, stderr] = outputs;
         let command = Command::from(command);
         let program = command.get_program().to_owned();
         let start = Start::new(command, kind, Leash::Signal(Signal::KILL)).masked(masked);
         let start = start.stdin(Stdio::inherit()).outputs(stdout, stderr).in_place(with_us);
+        // A key that was struck before there is a child has reached only us.
+        let early: Vec<i32> = signals.pending().map(|signal| signal.si_signo).collect();
         let child = self.start(start).map_err(|error| not_executed(&program, error))?;
-        let mut running = InPlace { child, signals, with_us };
-        // A key that was pressed before there was a program has reached only us.
-        let early: Vec<i32> = running.signals.pending().map(|signal| signal.si_signo).collect();
+        let is_told = front != Some(getpgrp());
+        let mut running = InPlace { child, signals, with_us, is_told };
         early.into_iter().for_each(|signal| running.send(signal));
+        // One that was struck since may have done so, too. Until the child is the program, one more does no harm.
+        if is_ours(running.child.id()) {
+            let early: Vec<i32> = running.signals.pending().map(|signal| signal.si_signo).collect();
+            early.into_iter().for_each(|signal| running.send(signal));
+        }
         Ok(running)
     }
 }
@@ -144,6 +151,8 @@ pub struct InPlace {
     signals: SignalsInfo<WithRawSiginfo>,
     /// It is in our process group, and hears itself what comes from the terminal.
     with_us: bool,
+    /// That our terminal has gone is known, or is no news for us in the background.
+    is_told: bool,
 }
 
 impl InPlace {
@@ -176,14 +185,18 @@ impl InPlace {
     }
 
     fn pass(&mut self, raw: i32, is_kernels: bool) {
-        let of_terminal = || match raw {
-            // The kernel sends these for a key that was pressed, a person or a program for none.
-            SIGINT | SIGQUIT => is_kernels || cfg!(not(target_os = "linux")),
-            // A terminal that is gone told everybody; but where we are the first of its session, only us.
-            SIGHUP => foreground().is_none() && getsid(None).is_ok_and(|first| first != getpid()),
-            _ => false,
-        };
-        if !(self.with_us && of_terminal()) {
+        let of_terminal = self.with_us
+            && match raw {
+                // The kernel sends these for a key that was pressed, a person or a program for none.
+                SIGINT | SIGQUIT => is_kernels || cfg!(not(target_os = "linux")),
+                // A terminal that is gone told everybody, and so does its shell; but where we are the first of its session,
+                // the kernel tells only us. Later ones are somebody's.
+                SIGHUP if foreground().is_none() && getsid(None).is_ok_and(|first| first != getpid()) => {
+                    is_kernels || !std::mem::replace(&mut self.is_told, true)
+                }
+                _ => false,
+            };
+        if !of_terminal {
             self.send(raw);
         }
         if raw == SIGTSTP {
@@ -196,6 +209,12 @@ impl InPlace {
             self.child.signal(signal);
         }
     }
+}
+
+/// Whether a process is still this program itself. Where that cannot be seen it is, for the moments that it matters.
+fn is_ours(pid: u32) -> bool {
+    let exe = |of: &str| std::fs::read_link(format!("/proc/{of}/exe")).ok();
+    exe(&pid.to_string()) == exe("self")
 }
 
 /// The process group that our terminal listens to, be stdin what it may. None without a terminal, or when it is gone.

@@ -269,8 +269,9 @@ impl<'a> Git<'a> {
     /// Adds what tags say.
     fn annotated(&self, history: &mut History, look: impl Fn(&[u8]) -> Vec<Hit>) -> Result<()> {
         let format = "--format=%(if:equals=tag)%(objecttype)%(then)%(refname)%00%(contents)%00%(else)%(end)";
-        let tags = self.read(&["for-each-ref", format, "refs/tags"], b"", LIST)?;
-        let mut fields = fields(&tags);
+        let tags = self.read(&["for-each-ref", format], b"", LIST)?;
+        // A message can be empty.
+        let mut fields = tags.split(|byte| *byte == 0);
         while let (Some(tag), Some(message)) = (fields.next(), fields.next()) {
             let tag = tag.trim_ascii_start();
             let hits = look(message);

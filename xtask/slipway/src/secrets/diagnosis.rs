@@ -46,9 +46,19 @@ const START: &[&str] = &["fork/exec", "argument list too long"];
 /// That it cannot keep what it keeps in a home.
 const HOME: &[&str] = &["/.doppler: ", "$home is not defined", "config directory"];
 /// That it cannot read what it has kept: `pkg/configuration/config.go` and `keyring.go` of its source.
-const KEPT: &[&str] = &["user config file", "keyring"];
+const KEPT: &[&str] = &["user config file", "system keyring", "support keyring"];
 /// What a server says that does not take a token.
-const TOKEN: &[&str] = &["token", "credential", "revoked", "expired", "log in", "login"];
+const TOKEN: &[&str] = &[
+    "token",
+    "credential",
+    "revoked",
+    "expired",
+    "log in",
+    "login",
+    "unauthorized",
+    "authentication failed",
+    "invalid auth",
+];
 /// That takes it, and not for this.
 const ACCESS: &[&str] =
     &["access", "permission", "forbidden", "not allowed", "unauthorized", "not authorized"];

@@ -156,22 +156,37 @@ fn base64(engine: &impl Engine, value: &[u8], offset: usize) -> String {
     text.get(first..end).unwrap_or_default().to_owned()
 }
 
-/// As it stands between quotes: of a shell's (`set -x`, `printf %q` and Python's `shlex`), of Python's `repr`, of CSV and
-/// of HTML.
-fn quoted(value: &str) -> [String; 7] {
+/// As it stands between quotes, or without them: of a shell's (`set -x`, `printf %q`, Python's `shlex`), of Python's
+/// `repr`, of CSV, and of HTML, whose writers agree on little.
+fn quoted(value: &str) -> Vec<String> {
     let escaped = |special: &str| -> String {
         value.chars().flat_map(|c| special.contains(c).then_some('\\').into_iter().chain([c])).collect()
     };
-    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    [
+    let mut all = vec![
         value.replace('\'', "'\\''"),
         value.replace('\'', "'\"'\"'"),
         escaped("\\\"$`"),
         escaped("\\'"),
+        escaped(" \t'\"\\|&;()<>!{}*[]?^$`,"),
         value.replace('"', "\"\""),
-        html.replace('"', "&quot;").replace('\'', "&#x27;"),
-        html.replace('"', "&#34;").replace('\'', "&#39;"),
-    ]
+    ];
+    let html = |and: &str, less: &str, more: &str, double: &str, single: &str| {
+        let text = value.replace('&', and).replace('<', less).replace('>', more);
+        text.replace('"', double).replace('\'', single)
+    };
+    all.push(html("&#38;", "&#60;", "&#62;", "&#34;", "&#39;"));
+    for (double, single) in [
+        ("\"", "'"),
+        ("&quot;", "'"),
+        ("&quot;", "&#39;"),
+        ("&quot;", "&#039;"),
+        ("&quot;", "&#x27;"),
+        ("&quot;", "&apos;"),
+        ("&#34;", "&#39;"),
+    ] {
+        all.push(html("&amp;", "&lt;", "&gt;", double, single));
+    }
+    all
 }
 
 /// The whole lines of `text`, each `width` long but for the last; none where there is but one.
@@ -274,6 +289,10 @@ mod tests {
             "it's \"\"$1\"\" & more",
             "it&#x27;s &quot;$1&quot; &amp; more",
             "it&#39;s &#34;$1&#34; &amp; more",
+            "it&#39;s &#34;$1&#34; &#38; more",
+            "it&#039;s &quot;$1&quot; &amp; more",
+            "it's \"$1\" &amp; more",
+            "it\\'s\\ \\\"\\$1\\\"\\ \\&\\ more",
         ] {
             assert!(quoted.iter().any(|found| found == form.as_bytes()), "{form}");
         }

@@ -47,7 +47,9 @@ struct Report<'a> {
     declared: usize,
     #[serde(flatten)]
     drift: &'a Drift,
-    /// Why an environment was not compared.
+    /// Of which the token that was asked with tells nothing.
+    not_compared: Vec<&'static str>,
+    /// Why one that should be was not compared.
     refused: BTreeMap<&'static str, &'static str>,
 }
 
@@ -61,16 +63,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         false => args.environments.iter().copied().collect(),
     };
     let (found, mut refused) = names(context, &repository, &asked)?;
+    let mut not_compared = Vec::new();
     // A token for one config cannot tell of the others: those are not compared, unless somebody wants them.
     if args.environments.is_empty() && !found.is_empty() {
         let others = refused
             .extract_if(.., |(_, outcome)| matches!(outcome, Outcome::WrongScope { is_tokens: true, .. }));
-        let others: Vec<String> = others.map(|(environment, _)| environment.to_string()).collect();
-        if !others.is_empty() {
+        not_compared = others.map(|(environment, _)| environment.name()).collect();
+        if !not_compared.is_empty() {
             let only: Vec<&str> = found.keys().map(|environment| environment.name()).collect();
             let note = format!(
                 "not compared: {}; what is asked with gives {} only",
-                others.join(", "),
+                not_compared.join(", "),
                 only.join(", ")
             );
             context.screen.note(&note);
@@ -83,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let environments = found.keys().map(|environment| environment.name()).collect();
         let why = refused.iter().map(|(environment, outcome)| (environment.name(), outcome.name()));
         let (declared, drift, refused) = (secrets.names.len(), &drift, why.collect());
-        let report = Report { project, environments, declared, drift, refused };
+        let report = Report { project, environments, declared, drift, not_compared, refused };
         context.screen.data(&serde_json::to_string(&report)?);
     } else {
         show(context, secrets, &found, &drift);
@@ -120,9 +123,10 @@ fn differ(secrets: &Secrets, drift: &Drift, fact: String) -> Failure {
         .iter()
         .take(SHOWN)
         .fold(failure, |failure, (name, configs)| failure.next(declare(secrets, name, configs)));
-    match drift.undeclared.is_empty() {
-        true => failure.next("or change `in` of the name in xtask.toml"),
-        false => failure.next("or remove it in Doppler"),
+    match drift.undeclared.keys().any(|name| Secrets::may_declare(name)) {
+        true => failure.next("or remove it in Doppler"),
+        false if drift.undeclared.is_empty() => failure.next("or change `in` of the name in xtask.toml"),
+        false => failure,
     }
 }
 

@@ -17,8 +17,9 @@ pub fn tell(context: &Context, values: &Values) {
         return;
     }
     if !reads_stderr(context.env.parent) {
-        let screen = &context.screen;
-        screen.note("GitHub is not told what to mask: it does not read this stderr. What passes here is");
+        context
+            .screen
+            .warn("masked", "here, and GitHub is not told what to mask: it does not read this stderr");
         return;
     }
     for line in lines {

@@ -22,6 +22,9 @@ pub fn refuse(
 ) -> Failure {
     let failure = mend(context, repository, environment.name(), outcome);
     let failure = match (environment, outcome) {
+        (Environment::Dev, Outcome::NotInstalled) => {
+            failure.why("DOPPLER_TOKEN is set: then no defaults are taken").next("or unset DOPPLER_TOKEN")
+        }
         (Environment::Dev, Outcome::NamesMissing(_)) => failure.next("or a default there: dev = \"…\""),
         _ => failure,
     };
@@ -41,13 +44,7 @@ pub fn mend(context: &Context, repository: &Repository, config: &str, outcome: &
         Outcome::NotInstalled => {
             let what = format!("doppler is not installed, and only it has the values of {scope}");
             let failure = Failure::new(Code::Missing, what);
-            match token {
-                Some(_) => failure
-                    .why("DOPPLER_TOKEN is set: then no defaults are taken")
-                    .next("install it: https://docs.doppler.com/docs/install-cli; or unset DOPPLER_TOKEN"),
-                None => failure
-                    .next("install it (https://docs.doppler.com/docs/install-cli), then: doppler login"),
-            }
+            failure.next("install it (https://docs.doppler.com/docs/install-cli), then: doppler login")
         }
         Outcome::NotLoggedIn => Failure::new(Code::Denied, format!("not logged in to Doppler, for {scope}"))
             .next(match token {

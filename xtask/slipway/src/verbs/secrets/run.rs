@@ -62,7 +62,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let code = running.wait(
         || pumps.iter().all(JoinHandle::is_finished),
         || {
-            context.screen.note(&format!("{name} has ended; what it started still writes. ctrl-c ends this"));
+            let said = format!("{name} has ended; what it started still writes. ctrl-c ends this");
+            context.screen.warn("output", &said);
         },
     )?;
     let failed = pumps.into_iter().filter(JoinHandle::is_finished);

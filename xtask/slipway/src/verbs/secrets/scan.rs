@@ -230,7 +230,7 @@ fn failure(report: &Report) -> Failure {
     }
     let staged = findings.iter().find(|finding| finding.place == Place::Index);
     if let Some(finding) = staged {
-        failure = failure.next(format!("git rm --cached {}      what is staged", quote(&finding.path)));
+        failure = failure.next(format!("git restore --staged {}", quote(&format!(":/{}", finding.path))));
     }
     // All that one commit has brought to one path is one entry.
     let brought = findings.iter().filter_map(|finding| Some((finding.commit.as_ref()?, &finding.path)));

@@ -32,7 +32,7 @@ fn names_that_differ_are_shown_by_environment() {
     let ran = case.run("secrets check stg --json").code(3);
     ran.prints(
         "{\"project\":\"links\",\"environments\":[\"stg\"],\"declared\":4,\"missing\":{\"EDIT_TOKEN\":[\"stg\"]},\
-         \"undeclared\":{\"PAGER_KEY\":[\"stg\"]},\"only_in_some\":{},\"refused\":{}}\n",
+         \"undeclared\":{\"PAGER_KEY\":[\"stg\"]},\"only_in_some\":{},\"not_compared\":[],\"refused\":{}}\n",
     );
 }
 
@@ -68,6 +68,8 @@ fn a_token_for_one_config_is_not_taken_for_another() {
     // Without names of environments: what it can tell of.
     let ran = case.run("secrets check").code(0);
     ran.says(&["note", "not compared: dev, prd; what is asked with gives stg only", "✓ secrets", "stg 2"]);
+    let ran = case.run("secrets check --json").code(0);
+    assert!(ran.stdout.contains("\"not_compared\":[\"dev\",\"prd\"],\"refused\":{}"), "{}", ran.stdout);
 }
 
 #[test]

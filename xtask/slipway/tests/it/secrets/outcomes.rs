@@ -29,8 +29,13 @@ fn not_installed() {
         &["doppler is not installed", "values of links/prd", "next", "install-cli", "doppler login"],
     );
     // Whoever gives a token wants what it opens: a job in CI that lacks the program.
-    let texts =
-        ["doppler is not installed", "why    DOPPLER_TOKEN is set", "next", "unset DOPPLER_TOKEN", "--local"];
+    let texts = [
+        "doppler is not installed",
+        "why    DOPPLER_TOKEN is set",
+        "next",
+        "or unset DOPPLER_TOKEN",
+        "--local",
+    ];
     fails(&case.env("DOPPLER_TOKEN", "dp.st.dev.x"), RUN, 5, &texts);
 }
 

@@ -158,6 +158,7 @@ fn the_history_is_all_that_a_ref_leads_to() {
     // In what people wrote of a commit and of a tag.
     git(&["commit", "-q", "--allow-empty", "-m", "rotate", "-m", &format!("was {}", token("st.dev.", 78))]);
     wanted.insert(format!("(message):3 doppler-token history {}", short("HEAD")));
+    git(&["tag", "-a", "-m", "", "empty"]);
     git(&["tag", "-a", "-m", &format!("with {}", token("pt.", 79)), "said"]);
     wanted.insert("refs/tags/said:1 doppler-token history".to_owned());
     // A merge that has what neither side had.

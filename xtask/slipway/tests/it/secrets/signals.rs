@@ -339,21 +339,58 @@ fn started_in_the_background_it_can_come_to_the_front() {
     }
 }
 
-/// Keys that are struck before there is a program end it, too.
+/// Keys that are struck before there is a program end it, too; and one that is there hears of them once.
 #[test]
-fn ctrl_c_at_any_moment_of_a_start_ends_it() {
+fn ctrl_c_at_any_moment_of_a_start_arrives_once() {
     let whole = std::env::var("SLIPWAY_SOAK").is_ok();
-    for moment in 0..if whole { 400 } else { 40 } {
+    for moment in 0..if whole { 800 } else { 80 } {
         let terminal = Terminal::new();
         let outputs = Way::Masked.outputs();
         let case = Way::Masked.case().wrap(&["sh", "-c", &format!("echo on; exec \"$0\" \"$@\" {outputs}")]);
-        let mut running = case.start_in(terminal.other_end(), &["secrets", "run", "--", "sleep", "100"]);
+        let mut running = case.start_in(terminal.other_end(), &["secrets", "run", "--", COUNTS]);
         running.until("on\n");
         std::thread::sleep(Duration::from_micros(500 * (moment % 40)));
         terminal.strike("\x03");
-        assert_eq!(running.end(), 130, "{moment}: {}", running.text);
-        nothing_left(&[case.root()]);
+        let mut run = Run { case, running, way: Way::Masked };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !run.running.has_ended() && run.read("got").is_empty() {
+            assert!(Instant::now() < deadline, "{moment}: lost{}", run.states());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if !run.running.has_ended() {
+            std::thread::sleep(QUIET);
+            assert_eq!(run.read("got"), "INT\n", "{moment}");
+            assert_eq!(run.finish(), 7, "{moment}");
+        }
+        assert!([7, 130].contains(&run.running.end()), "{moment}: {}", run.running.text);
+        nothing_left(&[run.case.root()]);
     }
+}
+
+/// The kernel and the shell tell those in front. What runs on behind them hears what somebody sends.
+#[test]
+fn in_the_background_without_its_terminal_it_gets_every_signal() {
+    let terminal = Terminal::new();
+    let shell = "\"$0\" \"$@\" >said 2>&1 & disown; read -r";
+    let case = Way::Masked.case().wrap(&["bash", "--norc", "-ic", shell]);
+    let running = case.start_in(terminal.other_end(), &["secrets", "run", "--", COUNTS]);
+    let mut run = Run { case, running, way: Way::Masked }.begun("counts");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    drop(terminal);
+    run.running.end();
+    for (times, signal) in ["HUP", "TERM", "HUP"].into_iter().enumerate() {
+        assert!(Command::new("kill").args([&format!("-{signal}"), &parent]).status().unwrap().success());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while run.read("got").lines().count() <= times {
+            assert!(Instant::now() < deadline, "no {signal}: {:?}", run.read("got"));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    std::thread::sleep(QUIET);
+    assert_eq!(run.read("got"), "HUP\nTERM\nHUP\n");
+    std::fs::write(run.case.root().join("end"), "").unwrap();
+    nothing_left(&[run.case.root()]);
 }
 
 #[test]
