@@ -17,7 +17,7 @@ use crate::failure::{Code, Failure};
 use crate::process::{Captured, Kind, Launcher, Leash, Said, Start, tail};
 
 /// How long Doppler may take, with all that is asked to find out why it fails: a person is told within 3 s.
-const LIMIT: Duration = Duration::from_millis(2_900);
+const LIMIT: Duration = Duration::from_millis(2_800);
 /// What Doppler puts into every config, and calls the project and the config by.
 const PROJECT: &str = "DOPPLER_PROJECT";
 const CONFIG: &str = "DOPPLER_CONFIG";
