@@ -301,15 +301,6 @@ fn what_is_accepted_is_counted_and_an_entry_for_nothing_is_noted() {
 }
 
 #[test]
-fn without_git_or_a_repository_it_says_so() {
-    let case = Case::new().file("a/.env", "A=1\n").file("target/.env", "A=1\n");
-    assert_eq!(scan(&case, 3), ["a/.env:1 env-file tree"]);
-    case.run("secrets scan").code(3).says(&["note", "no git repository"]);
-    let case = case.env("PATH", "/nonexistent");
-    case.run("secrets scan").code(5).says(&["git is not installed"]);
-}
-
-#[test]
 fn what_was_not_read_is_said() {
     let case = Case::new().file("a.txt", "a\n").file("big.bin", vec![b'x'; 6_000_000]);
     commit(&case.root());

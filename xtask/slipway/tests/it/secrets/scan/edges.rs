@@ -184,3 +184,12 @@ fn ignored_files_that_are_named_like_keys_are_read() {
         ]
     );
 }
+
+#[test]
+fn without_git_or_a_repository_it_says_so() {
+    let case = Case::new().file("a/.env", "A=1\n").file("target/.env", "A=1\n");
+    assert_eq!(scan(&case, 3), ["a/.env:1 env-file tree"]);
+    case.run("secrets scan").code(3).says(&["note", "no git repository"]);
+    let case = case.env("PATH", "/nonexistent");
+    case.run("secrets scan").code(5).says(&["git is not installed"]);
+}
